@@ -1,0 +1,54 @@
+# `make` or `make help` lists the targets.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+SEED ?= 1
+ENGINE ?= auto
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test test-engines check bench soak clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+setup: $(STAMP) ## make .venv with everything to run and develop (quick when nothing changed)
+
+# uv is used when it is there; plain venv and pip do the same, slower.
+$(STAMP): pyproject.toml
+	@if command -v uv >/dev/null 2>&1; then \
+		uv venv -q --allow-existing --python $(PYTHON) $(VENV) && uv pip install -q --python $(BIN)/python -e '.[dev]'; \
+	else \
+		$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'; \
+	fi
+	@touch $(STAMP)
+
+demo: setup ## start a swarm on the builtin model, ask it held-out question SEED, vote, test the answer
+	@$(BIN)/lswarm ask --model builtin:demo --engine $(ENGINE) --voters 5 --task $(SEED)
+
+up: setup ## serve until stopped
+	@$(BIN)/lswarm up
+
+test: setup ## all tests
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-engines: setup ## the engine conformance suite alone, on every engine installed here
+	@$(BIN)/python -m pytest tests/engines $(PYTEST_ARGS)
+
+check: setup ## format, lint, types, import rules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: ## (comes with the gateway's benchmarks)
+	@echo "make bench comes with a later version: see CHANGELOG.md"; exit 2
+
+soak: ## (comes with the chaos suite)
+	@echo "make soak comes with a later version: see CHANGELOG.md"; exit 2
+
+clean: ## remove what make made
+	rm -rf $(VENV) build dist .coverage* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

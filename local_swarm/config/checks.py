@@ -1,0 +1,54 @@
+"""What must hold between settings. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from local_swarm.config.schema import Config
+from local_swarm.config.settings import Origin
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a listener on `host`."""
+    from ipaddress import ip_address
+
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def problems_between(config: Config, origins: Mapping[str, Origin]) -> list[str]:
+    """Settings that are right alone and wrong together, one sentence each."""
+    checks = (_open_door(config, origins), _quorum(config), _backoff(config))
+    return [problem for problem in checks if problem]
+
+
+def _open_door(config: Config, origins: Mapping[str, Origin]) -> str:
+    server = config.server
+    if server.api_keys or is_loopback(server.host):
+        return ""
+    return (
+        f'server.host is "{server.host}" (from {origins["server.host"]}), which other machines'
+        " can reach, so server.api_keys must not be empty; set LSWARM_SERVER__API_KEYS, or keep"
+        ' server.host at "127.0.0.1"'
+    )
+
+
+def _quorum(config: Config) -> str:
+    voters, quorum = config.swarm.voters, config.swarm.quorum
+    if isinstance(voters, str) or isinstance(quorum, str) or quorum <= voters:
+        return ""
+    return f"swarm.quorum is {quorum}, but must not be above swarm.voters, which is {voters}"
+
+
+def _backoff(config: Config) -> str:
+    initial, longest = config.supervisor.backoff_initial_s, config.supervisor.backoff_max_s
+    if initial <= longest:
+        return ""
+    return (
+        f"supervisor.backoff_initial_s is {initial}, but must not be above"
+        f" supervisor.backoff_max_s, which is {longest}"
+    )

@@ -1,0 +1,167 @@
+"""Every setting: its section, type, range, default, and one line saying what it does.
+
+A value carries its meaning in `Annotated`: ranges and the sentence in `msgspec.Meta`, and there in
+`extra` what else holds for it (`GUARDED`: not from a `./lswarm.toml` that merely lies in the
+working directory; `SECRET`: never shown). `settings.py` reads them as a table.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+GUARDED = {"guarded": True}
+SECRET = {"guarded": True, "secret": True}
+
+Seconds = Annotated[float, Meta(gt=0, le=86400)]
+Text = Annotated[str, Meta(min_length=1)]
+Key = Annotated[str, Meta(pattern=r"^[!-~]+\Z")]  # what an HTTP header can carry
+Auto = Literal["auto"]
+Voters = Annotated[int, Meta(ge=1, le=32)]
+Count = Annotated[int, Meta(ge=1, le=1024)]
+Ctx = Annotated[int, Meta(ge=256, le=2**24)]
+
+
+def _says(doc: str, extra: dict[str, bool] | None = None) -> Meta:
+    return Meta(description=doc, extra=extra)
+
+
+class Server(Struct, frozen=True):
+    """The port that clients talk to."""
+
+    host: Annotated[Text, _says("Address to listen on.", GUARDED)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535), _says("TCP port; 0 takes any free one.")] = 8000
+    api_keys: Annotated[tuple[Key, ...], _says("Keys a client may show.", SECRET)] = ()
+    unknown_model: Annotated[
+        Literal["accept", "404"], _says("What happens to a model name that is not served.")
+    ] = "accept"
+    max_body_bytes: Annotated[
+        int, Meta(ge=1024, le=2**30), _says("Largest request body that is read.")
+    ] = 33554432
+    keepalive_s: Annotated[Seconds, _says("Time between the comments on a waiting stream.")] = 5.0
+    first_byte_s: Annotated[
+        Seconds, _says("A stream's 200 goes out at the first result, or after this time.")
+    ] = 10.0
+    max_queue: Annotated[int, Meta(ge=0, le=10000), _says("Requests that may wait for a slot.")] = (
+        64
+    )
+    allowed_hosts: Annotated[
+        tuple[Text, ...], _says("Host names accepted besides loopback and host.", GUARDED)
+    ] = ()
+
+
+class Swarm(Struct, frozen=True):
+    """How many answer a request, how they are compared, and how workers are laid out."""
+
+    voters: Annotated[Voters | Auto, _says("Slots that answer one voted request.")] = "auto"
+    strategy: Annotated[Text, _says("How the answers are compared.")] = "auto"
+    quorum: Annotated[
+        Voters | Literal["majority"], _says("Equal answers that settle a vote early.")
+    ] = "majority"
+    timeout_s: Annotated[Seconds, _says("Longest time one request may take.")] = 600.0
+    stop_timeout_s: Annotated[
+        Seconds, _says("Time that requests in flight are given when the swarm stops.")
+    ] = 30.0
+    layout: Annotated[Literal["auto", "processes"], _says("How slots are spread over workers.")] = (
+        "auto"
+    )
+    workers: Annotated[Count | Auto, _says("Child processes to run.")] = "auto"
+    slots: Annotated[Count | Auto, _says("Slots in each worker, the solo lane included.")] = "auto"
+    ctx: Annotated[Ctx | Auto, _says("Tokens of context per slot.")] = "auto"
+    threads: Annotated[Count | Auto, _says("CPU threads of each worker.")] = "auto"
+    temperature: Annotated[
+        float,
+        Meta(ge=0, le=2),
+        _says("Temperature of voters when the client sets no sampling."),
+    ] = 0.8
+
+
+class Models(Struct, frozen=True):
+    """Which model is served, and where model files are kept."""
+
+    preferred: Annotated[
+        tuple[Text, ...], _says("Models to serve; the first that can be found is used.")
+    ] = ()
+    cache_dir: Annotated[str, _says("Where downloaded models are kept.", GUARDED)] = ""
+
+
+class Hardware(Struct, frozen=True):
+    """How much of the machine the swarm may use."""
+
+    ram_fraction: Annotated[
+        float, Meta(gt=0, le=1), _says("Share of the RAM that workers may use.")
+    ] = 0.5
+    reserve_bytes: Annotated[
+        int, Meta(ge=0), _says("Bytes of RAM left free on top of that share.")
+    ] = 0
+
+
+class Engine(Struct, frozen=True):
+    """How a worker is run."""
+
+    name: Annotated[
+        Literal["auto", "llama-server", "xllamacpp"], _says("The engine to use.", GUARDED)
+    ] = "auto"
+    path: Annotated[str, _says("The engine's program.", GUARDED)] = ""
+    args: Annotated[tuple[str, ...], _says("More arguments for the engine.", GUARDED)] = ()
+    api_key: Annotated[
+        str, Meta(pattern=r"^[!-~]*\Z"), _says("Key between the gateway and its workers.", SECRET)
+    ] = ""
+    cache_ram_mib: Annotated[
+        int, Meta(ge=0), _says("RAM of each worker for prompts that have left their slot, in MiB.")
+    ] = 256
+    ctx_checkpoints: Annotated[
+        int, Meta(ge=0, le=1024), _says("Context checkpoints kept per slot.")
+    ] = 2
+
+
+class Federation(Struct, frozen=True):
+    """Voting together with other machines."""
+
+    enabled: Annotated[bool, _says("Whether to find peers and vote with them.", GUARDED)] = False
+
+
+class Supervisor(Struct, frozen=True):
+    """How workers are kept running."""
+
+    restart_budget: Annotated[
+        int, Meta(ge=0, le=1000), _says("Early deaths in one window before a worker is failed.")
+    ] = 5
+    restart_window_s: Annotated[Seconds, _says("Length of the restart window.")] = 60.0
+    backoff_initial_s: Annotated[Seconds, _says("Wait before the first charged restart.")] = 0.5
+    backoff_max_s: Annotated[Seconds, _says("Longest wait between two restarts.")] = 30.0
+    stable_s: Annotated[Seconds, _says("Ready for this long is useful service.")] = 1.0
+    start_timeout_s: Annotated[Seconds, _says("Time a worker has to become ready.")] = 120.0
+    term_grace_s: Annotated[Seconds, _says("Time between SIGTERM and SIGKILL.")] = 5.0
+    half_open_s: Annotated[Seconds, _says("Time until a failed worker is tried again.")] = 60.0
+    log_lines: Annotated[
+        int, Meta(ge=1, le=10000), _says("Lines of a worker's log shown when it has failed.")
+    ] = 50
+
+
+class Logs(Struct, frozen=True):
+    """What is written about the program's own work."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], _says("The least serious messages shown.")
+    ] = "info"
+    dir: Annotated[str, _says("Where log files are kept.", GUARDED)] = ""
+    max_bytes: Annotated[int, Meta(ge=4096), _says("Size at which a log file is rotated.")] = (
+        10485760
+    )
+    backups: Annotated[int, Meta(ge=0, le=1000), _says("Rotated log files that are kept.")] = 3
+    prompts: Annotated[bool, _says("Whether logs may show prompts and answers.", GUARDED)] = False
+
+
+class Config(Struct, frozen=True):
+    """All settings, validated; `Config()` is the defaults."""
+
+    server: Server = field(default_factory=Server)
+    swarm: Swarm = field(default_factory=Swarm)
+    models: Models = field(default_factory=Models)
+    hardware: Hardware = field(default_factory=Hardware)
+    engine: Engine = field(default_factory=Engine)
+    federation: Federation = field(default_factory=Federation)
+    supervisor: Supervisor = field(default_factory=Supervisor)
+    logs: Logs = field(default_factory=Logs)

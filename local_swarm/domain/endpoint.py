@@ -1,0 +1,24 @@
+"""Something that answers requests: a local worker, later also a peer or an external server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from local_swarm.domain.launch import Capabilities
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One upstream. `generation` grows with every restart: two generations share no slot state.
+
+    The last `lanes` of its `slots` serve unvoted requests; `ctx` is tokens per slot.
+    """
+
+    id: str
+    base_url: str
+    api_key: str
+    slots: int
+    lanes: int
+    ctx: int
+    generation: int
+    capabilities: Capabilities = field(default_factory=Capabilities)

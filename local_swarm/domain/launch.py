@@ -1,0 +1,35 @@
+"""How a worker is started, as data: an engine returns it, the supervisor runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine's HTTP server can do; the gateway adapts to it and never asks which it is."""
+
+    slots: bool = True  # GET /slots tells what each slot does
+    n: bool = True  # one request may ask for several choices
+    id_slot: bool = True  # a request may name the slot it wants
+    logprobs: bool = True
+    tools: bool = True
+    metrics: bool = True
+    cancellation: bool = True  # closing a streamed connection stops the work
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchSpec:
+    """argv, what to add to the environment, and how to see that it is ready.
+
+    Secrets travel in `env`, never in `argv`. Readiness is a 200 from GET `ready_path`.
+    """
+
+    engine: str
+    argv: tuple[str, ...]
+    host: str
+    port: int
+    env: Mapping[str, str] = field(default_factory=dict)
+    ready_path: str = "/health"
+    capabilities: Capabilities = field(default_factory=Capabilities)

@@ -1,0 +1,83 @@
+"""What will run where, before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CPU_DEVICE = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPart:
+    """`bytes` of one kind (weights, kv, output, compute, prompt_cache, ...) on one device."""
+
+    device: str
+    kind: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPlan:
+    """One child process.
+
+    `ctx` is tokens per slot; the engine is given `ctx * slots`. `lanes` of the slots (the last
+    ones) are kept for unvoted requests: 1, or 0 where so few slots leave no room for a lane.
+    `tensor_split` has one weight per device of `devices`, empty for one device.
+    """
+
+    id: str
+    model_path: str
+    model_id: str
+    devices: tuple[str, ...]
+    gpu_layers: int
+    tensor_split: tuple[float, ...]
+    slots: int
+    lanes: int
+    ctx: int
+    threads: int
+    kv_unified: bool = False
+    cache_type_k: str = "f16"
+    cache_type_v: str = "f16"
+    batch: int = 2048
+    ubatch: int = 512
+    flash_attention: str = "auto"
+    cache_ram_mib: int = 256
+    ctx_checkpoints: int = 2
+    cpu_moe_layers: int = 0
+    repack: bool = False
+    cpu_range: str | None = None
+    parts: tuple[MemoryPart, ...] = ()
+
+    @property
+    def planned_bytes(self) -> int:
+        return sum(part.bytes for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceBudget:
+    """What a device has, what of it may be used, and what the plan uses of that."""
+
+    device: str
+    total_bytes: int
+    usable_bytes: int
+    planned_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A model or layout that was not chosen, and what it lacked."""
+
+    model: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`voters` is how many slots answer one voted request, over all workers."""
+
+    model_id: str
+    workers: tuple[WorkerPlan, ...]
+    voters: int
+    budget: tuple[DeviceBudget, ...]
+    reasons: tuple[str, ...] = ()
+    rejected: tuple[Rejection, ...] = ()

@@ -1,0 +1,173 @@
+"""Every error the program raises on purpose.
+
+    LocalSwarmError
+     ├── UsageError            2  a flag or argument is wrong
+     ├── ConfigError           3  a setting is wrong
+     ├── EngineError           4  no engine, or one that cannot do what is asked
+     ├── ModelError            5  a model is missing, damaged or foreign
+     ├── FitError              6  nothing fits this machine's memory
+     ├── BusyError             7  a port or a lock is taken
+     ├── NotRunningError       8  there is no swarm to talk to
+     ├── WorkerStartError      9  a worker could not start
+     └── RequestError             one HTTP request failed
+          ├── InvalidRequest      400, the client is to blame
+          ├── ContextExceeded     400, too long for a slot
+          ├── Overloaded          503, the queue is full
+          ├── PoisonRequest       500, two workers died under it
+          └── NoVoterAnswered     502, no worker gave an answer
+          └── DeadlineExceeded    504, no worker answered in time
+
+An error is raised where its cause is known and shown once, at the edge: the command line prints
+`message` and `hint` and exits with `exit_code`; the gateway answers `http_status` with `code`.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, ClassVar
+
+
+class Blame(str, Enum):
+    """Who has to act for the request to succeed."""
+
+    CLIENT = "client"
+    GATEWAY = "gateway"
+    WORKER = "worker"
+    PEER = "peer"
+
+
+class LocalSwarmError(Exception):
+    """Root of the tree. `message` says what happened, `hint` what to do about it."""
+
+    exit_code: ClassVar[int] = 1
+    http_status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    blame: ClassVar[Blame] = Blame.GATEWAY
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class UsageError(LocalSwarmError):
+    exit_code = 2
+    code = "usage"
+    blame = Blame.CLIENT
+
+
+class ConfigError(LocalSwarmError):
+    exit_code = 3
+    code = "configuration"
+
+
+class EngineError(LocalSwarmError):
+    exit_code = 4
+    code = "no_engine"
+
+
+class ModelError(LocalSwarmError):
+    exit_code = 5
+    code = "model"
+
+
+class FitError(LocalSwarmError):
+    exit_code = 6
+    code = "does_not_fit"
+
+
+class BusyError(LocalSwarmError):
+    exit_code = 7
+    code = "taken"
+
+
+class NotRunningError(LocalSwarmError):
+    exit_code = 8
+    code = "not_running"
+
+
+class WorkerStartError(LocalSwarmError):
+    exit_code = 9
+    code = "worker_start"
+    blame = Blame.WORKER
+
+
+class RequestError(LocalSwarmError):
+    """One HTTP request failed; `param` names the offending field, `extra` joins the error body."""
+
+    type: ClassVar[str] = "server_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        param: str | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.param = param
+        self.extra = extra or {}
+
+
+class InvalidRequest(RequestError):
+    http_status = 400
+    code = "invalid_request"
+    type = "invalid_request_error"
+    blame = Blame.CLIENT
+
+
+class Unauthorized(RequestError):
+    http_status = 401
+    code = "invalid_api_key"
+    type = "authentication_error"
+    blame = Blame.CLIENT
+
+
+class UnknownModel(RequestError):
+    http_status = 404
+    code = "model_not_found"
+    type = "invalid_request_error"
+    blame = Blame.CLIENT
+
+
+class ContextExceeded(RequestError):
+    """The prompt does not fit a slot; `extra` carries `n_prompt_tokens` and `n_ctx`."""
+
+    http_status = 400
+    code = "exceed_context_size_error"
+    type = "exceed_context_size_error"
+    blame = Blame.CLIENT
+
+
+class Overloaded(RequestError):
+    """The queue is full; `retry_after_s` is an honest estimate."""
+
+    http_status = 503
+    code = "overloaded"
+    type = "server_error"
+
+    def __init__(self, message: str, *, retry_after_s: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
+class PoisonRequest(RequestError):
+    http_status = 500
+    code = "poison_request"
+    blame = Blame.CLIENT
+
+
+class NoVoterAnswered(RequestError):
+    http_status = 502
+    code = "no_voter_answered"
+    blame = Blame.WORKER
+
+
+class DeadlineExceeded(RequestError):
+    http_status = 504
+    code = "deadline_exceeded"
+    blame = Blame.WORKER
