@@ -69,21 +69,28 @@ class Answer:
                 self.text.append(str(value))
             elif key == "reasoning_content":
                 self.reasoning.append(str(value))
-            elif key == "tool_calls" and isinstance(value, list):
-                for call in value:
-                    self._take_call(call)
+            elif key == "tool_calls":
+                for call in _list(value):
+                    if isinstance(call, dict):
+                        self._take_call(call)
             else:
                 self.extra[key] = value
 
     def _take_call(self, fragment: dict[str, Any]) -> None:
-        index = fragment.get("index", len(self.tool_calls))
+        index = fragment.get("index")
+        index = index if isinstance(index, int) else len(self.tool_calls)
         call = self.tool_calls.setdefault(index, ToolCallParts())
-        function = fragment.get("function") or {}
-        call.id = fragment.get("id") or call.id
-        call.type = fragment.get("type") or call.type
-        call.name = function.get("name") or call.name
+        function = fragment.get("function")
+        function = function if isinstance(function, dict) else {}
+        call.id = str(fragment.get("id") or call.id)
+        call.type = str(fragment.get("type") or call.type)
+        call.name = str(function.get("name") or call.name)
         if arguments := function.get("arguments"):
             call.arguments.append(str(arguments))
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 class Assembly:
@@ -99,8 +106,9 @@ class Assembly:
 
     def take(self, event: dict[str, Any], elapsed_s: float) -> None:
         """Adds one event. Fields that are not as OpenAI has them are left out, never fatal."""
-        choices = event.get("choices")
-        for choice in choices if isinstance(choices, list) else ():
+        for choice in _list(event.get("choices")):
+            if not isinstance(choice, dict):
+                continue
             index = choice.get("index", 0)
             if not isinstance(index, int) or not 0 <= index < len(self.answers):
                 continue
@@ -109,7 +117,7 @@ class Assembly:
             if isinstance(delta := choice.get("delta"), dict):
                 answer._take_delta(delta)
             if isinstance(logprobs := choice.get("logprobs"), dict):
-                answer.logprobs.extend(logprobs.get("content") or ())
+                answer.logprobs.extend(_list(logprobs.get("content")))
             if finish := choice.get("finish_reason"):
                 answer.finish_reason = str(finish)
                 answer.elapsed_s = elapsed_s

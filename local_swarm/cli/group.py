@@ -1,0 +1,68 @@
+"""The top-level command and the table of its subcommands."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from local_swarm import __version__
+
+COMMANDS = {
+    "ask": "local_swarm.cli.ask:ask",
+    "config": "local_swarm.cli.config:config",
+    "down": "local_swarm.cli.down:down",
+    "eval": "local_swarm.cli.eval:evaluate",
+    "hardware": "local_swarm.cli.hardware:hardware",
+    "logs": "local_swarm.cli.logs:logs",
+    "plan": "local_swarm.cli.plan:plan",
+    "status": "local_swarm.cli.status:status",
+    "up": "local_swarm.cli.up:up",
+}
+"""Name -> `module:command`. A command's module is imported only when it is used."""
+
+HELP = {
+    "ask": "Ask the swarm one question and see how it voted.",
+    "config": "Show the settings and where each comes from.",
+    "down": "Stop the running swarm.",
+    "eval": "Measure what voting gives.",
+    "hardware": "Show what this machine has.",
+    "logs": "Show what the workers wrote.",
+    "plan": "Show what would run here, and why.",
+    "status": "Show the running swarm.",
+    "up": "Start a swarm and serve until stopped.",
+}
+
+
+class LazyGroup(click.Group):
+    """Knows the names and one-line helps of its commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        target = COMMANDS.get(name)
+        if target is None:
+            return None
+        module, attribute = target.split(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, HELP[name]) for name in self.list_commands(ctx)])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.pass_context
+def lswarm(ctx: click.Context) -> None:
+    """Turns the hardware at hand into a voting swarm of small coding models behind one
+    OpenAI-compatible port."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

@@ -1,0 +1,26 @@
+"""`lswarm hardware`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from local_swarm.cli import options
+
+
+@click.command()
+@options.as_json
+@options.general
+def hardware(config_path: str | None, verbose: bool, json_: bool) -> None:
+    """Show what this machine has, as plans see it."""
+    import msgspec
+
+    from local_swarm import hardware as room
+    from local_swarm.cli import render
+
+    document = msgspec.to_builtins(room.snapshot())
+    if json_:
+        click.echo(json.dumps(document, indent=2))
+    else:
+        render.hardware(document)

@@ -1,0 +1,26 @@
+"""A swarm for the length of one command."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from local_swarm.config import Config
+from local_swarm.config.paths import user_paths
+from local_swarm.swarm.compose import compose
+from local_swarm.swarm.control import Client
+from local_swarm.swarm.lifecycle import running
+
+T = TypeVar("T")
+
+
+def with_swarm(config: Config, model: str | None, work: Callable[[Client], T]) -> T:
+    """Starts a swarm, runs `work` on it in a thread, stops it. Main thread only."""
+    composition = compose(config, model=model)
+
+    async def run() -> T:
+        async with running(composition, user_paths()) as swarm:
+            return await asyncio.to_thread(work, Client(swarm.url, swarm.control_key))
+
+    return asyncio.run(run())

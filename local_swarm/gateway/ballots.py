@@ -1,0 +1,93 @@
+"""The gateway's end of the vote process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from local_swarm.domain.candidate import Candidate
+from local_swarm.domain.verdict import Verdict
+from local_swarm.gateway.vote_process import HEADER, VoteReply, VoteRequest, frame
+from local_swarm.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+LONGEST_VOTE_S = 10.0
+
+
+class VoteProcess:
+    """Use as an async context manager, from the main thread. One vote at a time.
+
+    A vote is never the reason why a request fails: when the helper dies, takes too long or cannot
+    compare, the first answer wins and the reasons say why.
+    """
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
+
+    async def __aenter__(self) -> VoteProcess:
+        await self._start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._end()
+
+    async def vote(self, prompt: str, candidates: Sequence[Candidate], strategy: str) -> Verdict:
+        """Compares `candidates`, in order of arrival. Blocks nobody; never raises."""
+        request = frame(VoteRequest(prompt, list(candidates), strategy))
+        async with self._turn:
+            try:
+                reply = await asyncio.wait_for(self._exchange(request), LONGEST_VOTE_S)
+            except (OSError, EOFError, asyncio.TimeoutError, msgspec.DecodeError) as exc:
+                log.warning("vote failed", error=str(exc) or type(exc).__name__)
+                await self._end()
+                reply = VoteReply(error=f"the vote failed ({type(exc).__name__})")
+            except asyncio.CancelledError:
+                await self._end()  # a reply nobody reads would be taken for the next one
+                raise
+        return reply.verdict or _uncompared(len(candidates), reply.error or "")
+
+    async def _exchange(self, request: bytes) -> VoteReply:
+        process = self._process or await self._start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(request)
+        await process.stdin.drain()
+        header = await process.stdout.readexactly(HEADER.size)
+        payload = await process.stdout.readexactly(HEADER.unpack(header)[0])
+        return msgspec.msgpack.decode(payload, type=VoteReply)
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "local_swarm.gateway.vote_process",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,  # a Ctrl-C is for the supervisor
+        )
+        return self._process
+
+    async def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def _uncompared(count: int, why: str) -> Verdict:
+    return Verdict(
+        index=0,
+        agreement=1 / count,
+        confidence=0.0,
+        strategy="off",
+        clusters=tuple((i,) for i in range(count)),
+        reasons=(f"The answers were not compared: {why}.",),
+    )

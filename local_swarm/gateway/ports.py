@@ -1,0 +1,45 @@
+"""What the gateway needs of others; `swarm/compose.py` connects them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from local_swarm.domain.candidate import Candidate
+from local_swarm.domain.endpoint import Endpoint
+from local_swarm.domain.verdict import Verdict
+from local_swarm.domain.worker import Death, WorkerStatus
+
+
+class Fleet(Protocol):
+    """The workers, and what happens to them. `local_swarm.supervisor.fleet.Fleet` is one."""
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The workers that may take traffic now."""
+        ...
+
+    def expected(self) -> tuple[Endpoint, ...]:
+        """Those, and the ones that will come back by themselves soon."""
+        ...
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Calls `listener` after every change; returns how to stop that."""
+        ...
+
+    def served(self, worker: str, generation: int) -> None:
+        """Told when a request finished on that life of a worker."""
+        ...
+
+    async def death_of(self, worker: str, generation: int, within_s: float) -> Death | None:
+        """The end of that life, waited for up to `within_s`; None if it lives on."""
+        ...
+
+    async def status(self) -> tuple[WorkerStatus, ...]: ...
+
+
+class Ballots(Protocol):
+    """Compares answers off the event loop."""
+
+    async def vote(self, prompt: str, candidates: Sequence[Candidate], strategy: str) -> Verdict:
+        """Raises errors.UsageError for an unknown strategy."""
+        ...

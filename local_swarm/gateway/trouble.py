@@ -1,0 +1,79 @@
+"""What failed attempts mean for a request: try again, or which error to give up with.
+
+Pure: the fan-out and the relay tell it what happened and ask whether to go on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from local_swarm.domain.worker import Death
+from local_swarm.errors import (
+    ContextExceeded,
+    InvalidRequest,
+    NoVoterAnswered,
+    PoisonRequest,
+    RequestError,
+)
+from local_swarm.gateway.upstream import Lost, Refused, UpstreamError
+
+POISON_DEATHS = 2  # that a request may have caused
+MOST_DEATHS = 8  # of any cause: then it is hopeless whoever is to blame
+MOST_FAILURES = 3  # without a death
+FROM_OUTSIDE = frozenset({1, 2, 9, 15})  # HUP, INT, KILL, TERM: not something a request does
+
+
+@dataclass(slots=True)
+class Trouble:
+    """The failed attempts of one request."""
+
+    deaths: list[Death] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    refusal: Refused | None = None
+
+    def died(self, death: Death) -> None:
+        """The worker died under the request. The same death seen twice counts once."""
+        if not any(_same(death, known) for known in self.deaths):
+            self.deaths.append(death)
+
+    def failed(self, error: UpstreamError) -> None:
+        """The attempt failed and its worker lives on."""
+        if isinstance(error, Refused) and error.status == 503:
+            return  # not ready after all: the supervisor will say so
+        if isinstance(error, Refused):
+            self.refusal = error
+        self.failures.append(error.message)
+
+    def verdict(self) -> RequestError | None:
+        """The error to give up with, None to try again."""
+        blamed = [d for d in self.deaths if d.signal not in FROM_OUTSIDE]
+        if len(blamed) >= POISON_DEATHS or len(self.deaths) >= MOST_DEATHS:
+            causes = ", ".join(f"{d.worker}: {d.cause}" for d in self.deaths)
+            return PoisonRequest(
+                f"{len(self.deaths)} workers died under this request ({causes}).",
+                hint="It is not tried again; `lswarm logs` has what they wrote last.",
+            )
+        if self.refusal is not None and 400 <= self.refusal.status < 500:
+            return client_error(self.refusal)
+        if len(self.failures) >= MOST_FAILURES:
+            return NoVoterAnswered(f"No worker answered: {self.failures[-1]}")
+        return None
+
+
+def _same(a: Death, b: Death) -> bool:
+    return (a.worker, a.generation) == (b.worker, b.generation)
+
+
+def client_error(refused: Refused) -> RequestError:
+    """A worker's 4xx as the client should see it."""
+    error = refused.error
+    if error.get("type") == "exceed_context_size_error":
+        extra: dict[str, Any] = {k: error[k] for k in ("n_prompt_tokens", "n_ctx") if k in error}
+        return ContextExceeded(refused.message, extra=extra)
+    return InvalidRequest(refused.message)
+
+
+def as_upstream_error(exc: BaseException) -> UpstreamError:
+    """Any failure of an attempt as an UpstreamError; anything unknown is a lost answer."""
+    return exc if isinstance(exc, UpstreamError) else Lost(f"{type(exc).__name__}: {exc}")

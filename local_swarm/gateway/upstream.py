@@ -1,0 +1,131 @@
+"""One streamed request to one worker.
+
+Always streamed: a worker stops at once when a stream's connection closes, and only sometimes when
+a plain request's does. Never pooled: a pooled connection that fails says nothing about the worker.
+No time limit here: a busy worker is not a dead one; the caller's deadline and the worker's own
+end are what ends a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from local_swarm.domain.endpoint import Endpoint
+from local_swarm.wire.sse import DONE, EventTooLarge, SSEDecoder
+
+CONNECT_TIMEOUT_S = 10.0
+MAX_ERROR_BYTES = 64 * 1024
+
+
+class UpstreamError(Exception):
+    """A worker did not answer; `message` is for people."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Lost(UpstreamError):
+    """The connection failed or ended before the answer did."""
+
+
+class Refused(UpstreamError):
+    """The worker answered with an error. `status` is its HTTP status (500 for an error event),
+    `error` the error object it sent."""
+
+    def __init__(self, status: int, error: dict[str, Any]) -> None:
+        super().__init__(str(error.get("message") or f"HTTP {status}"))
+        self.status = status
+        self.error = error
+
+
+class Upstream:
+    """Use as an async context manager; it owns the connections."""
+
+    async def __aenter__(self) -> Upstream:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(force_close=True, limit=0),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
+            trust_env=False,
+            read_bufsize=256 * 1024,
+        )
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._session.close()
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        endpoint: Endpoint,
+        path: str,
+        body: dict[str, Any],
+        *,
+        accepted: Callable[[], None] | None = None,
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The data of each event of `POST path`, [DONE] left out; leaving closes the connection.
+
+        `accepted` is called once the worker has taken the request. Raises Refused, and Lost also
+        from the iteration.
+        """
+        headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
+        try:
+            response = await self._session.post(
+                endpoint.base_url + path,
+                data=msgspec.json.encode(body),
+                headers={**headers, "Content-Type": "application/json"},
+            )
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as exc:
+            raise Lost(f"no connection to {endpoint.id}: {exc or type(exc).__name__}") from exc
+        try:
+            if response.status != 200:
+                raise Refused(response.status, await _error_of(response))
+            if accepted is not None:
+                accepted()
+            yield _events(endpoint, response)
+        finally:
+            response.close()
+
+
+async def _events(endpoint: Endpoint, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    decoder = SSEDecoder()
+    try:
+        async for chunk in response.content.iter_any():
+            for data in decoder.feed(chunk):
+                if data == DONE:
+                    return
+                yield data
+    except (aiohttp.ClientError, asyncio.TimeoutError, OSError, EventTooLarge) as exc:
+        raise Lost(f"{endpoint.id} broke off: {exc or type(exc).__name__}") from exc
+
+
+async def _error_of(response: aiohttp.ClientResponse) -> dict[str, Any]:
+    try:
+        body = msgspec.json.decode(await response.content.read(MAX_ERROR_BYTES))
+    except (aiohttp.ClientError, asyncio.TimeoutError, OSError, msgspec.DecodeError):
+        return {}
+    error = body.get("error") if isinstance(body, dict) else None
+    if isinstance(error, dict):
+        return error
+    return {"message": error} if isinstance(error, str) else {}
+
+
+def parse_event(data: bytes) -> dict[str, Any]:
+    """One event's JSON. Raises Refused for an error event, Lost for what is not JSON."""
+    try:
+        event = msgspec.json.decode(data)
+    except msgspec.DecodeError as exc:
+        raise Lost(f"an event that is not JSON: {data[:80]!r}") from exc
+    if not isinstance(event, dict):
+        raise Lost(f"an event that is not an object: {data[:80]!r}")
+    if error := event.get("error"):
+        error = error if isinstance(error, dict) else {"message": str(error)}
+        code = error.get("code")
+        raise Refused(code if isinstance(code, int) and 400 <= code < 600 else 500, error)
+    return event

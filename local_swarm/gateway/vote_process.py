@@ -1,0 +1,62 @@
+"""The helper process that compares answers, so that a vote never holds up the event loop.
+
+Reads framed requests from stdin, writes framed replies to stdout, one at a time, and ends when
+stdin does: it cannot outlive the gateway. A frame is a 4-byte big-endian length and msgpack.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from typing import BinaryIO
+
+import msgspec
+
+from local_swarm import consensus
+from local_swarm.domain.candidate import Candidate
+from local_swarm.domain.verdict import Verdict
+from local_swarm.errors import LocalSwarmError
+
+HEADER = struct.Struct(">I")
+
+
+class VoteRequest(msgspec.Struct, frozen=True):
+    prompt: str
+    candidates: list[Candidate]
+    strategy: str
+
+
+class VoteReply(msgspec.Struct, frozen=True):
+    """Exactly one of the two is set."""
+
+    verdict: Verdict | None = None
+    error: str | None = None
+
+
+def frame(message: VoteRequest | VoteReply) -> bytes:
+    payload = msgspec.msgpack.encode(message)
+    return HEADER.pack(len(payload)) + payload
+
+
+def answer(request: VoteRequest) -> VoteReply:
+    """Never raises: whatever goes wrong in a vote is the reply."""
+    try:
+        verdict = consensus.vote(request.prompt, request.candidates, strategy=request.strategy)
+        return VoteReply(verdict=verdict)
+    except LocalSwarmError as exc:
+        return VoteReply(error=str(exc))
+    except Exception as exc:
+        return VoteReply(error=f"{type(exc).__name__}: {exc}")
+
+
+def serve(source: BinaryIO, sink: BinaryIO) -> None:
+    """Answers until `source` ends."""
+    decoder = msgspec.msgpack.Decoder(VoteRequest)
+    while len(header := source.read(HEADER.size)) == HEADER.size:
+        payload = source.read(HEADER.unpack(header)[0])
+        sink.write(frame(answer(decoder.decode(payload))))
+        sink.flush()
+
+
+if __name__ == "__main__":
+    serve(sys.stdin.buffer, sys.stdout.buffer)

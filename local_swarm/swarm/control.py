@@ -1,0 +1,106 @@
+"""Talks to a swarm that runs on this machine: find it, ask it, stop it. Blocking calls."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+
+from local_swarm.config.paths import Paths
+from local_swarm.errors import LocalSwarmError, NotRunningError
+from local_swarm.supervisor import runfile
+from local_swarm.supervisor.runfile import RunFile
+
+EXIT_MARGIN_S = 15.0  # the stop ladder of the workers, after the drain
+
+
+class GatewayAnsweredError(LocalSwarmError):
+    """The gateway answered with an error; the message is its own."""
+
+    code = "gateway_error"
+
+
+def find(paths: Paths, port: int | None) -> RunFile:
+    """The running swarm on `port`, or the only one there is. Raises NotRunningError."""
+    alive = {}
+    for path in sorted(paths.run.glob("swarm-*.json")):
+        run = runfile.read(path)
+        if run is not None and run.supervisor.process() is not None:
+            alive[urlsplit(run.url).port] = run
+    if port in alive:
+        return alive[port]
+    if port is None and len(alive) == 1:
+        return next(iter(alive.values()))
+    if port is None and alive:
+        ports = ", ".join(str(p) for p in sorted(alive, key=str))
+        raise NotRunningError(
+            f"Several swarms are running, on ports {ports}.", hint="Name one with --port."
+        )
+    where = "" if port is None else f" on port {port}"
+    raise NotRunningError(f"No swarm is running{where}.", hint="Start one with `lswarm up`.")
+
+
+def stop(run: RunFile, timeout_s: float) -> bool:
+    """SIGTERM to the supervisor, then waits. False when it still runs after `timeout_s` and the
+    stop ladder's own time."""
+    process = run.supervisor.process()
+    if process is None:
+        return True
+    try:
+        process.terminate()
+        process.wait(timeout_s + EXIT_MARGIN_S)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.TimeoutExpired:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Plain requests to one gateway."""
+
+    url: str
+    key: str
+    timeout_s: float = 610.0
+
+    @classmethod
+    def of(cls, run: RunFile) -> Client:
+        return cls(run.url, run.control_key)
+
+    def status(self) -> dict[str, Any]:
+        return self._request("GET", "/v1/swarm/status")
+
+    def chat(self, body: dict[str, Any]) -> dict[str, Any]:
+        return self._request("POST", "/v1/chat/completions", body)
+
+    def _request(
+        self, method: str, path: str, body: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Raises NotRunningError when nobody answers, GatewayAnsweredError for its errors."""
+        parts = urlsplit(self.url)
+        connection = http.client.HTTPConnection(
+            parts.hostname or "127.0.0.1", parts.port, timeout=self.timeout_s
+        )
+        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+        try:
+            payload = None if body is None else json.dumps(body).encode()
+            connection.request(method, path, payload, headers)
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+        except (OSError, http.client.HTTPException, ValueError) as exc:
+            raise NotRunningError(
+                f"The swarm at {self.url} does not answer: {exc}.",
+                hint="`lswarm logs` has what it said last.",
+            ) from exc
+        finally:
+            connection.close()
+        if response.status != 200:
+            message = answer.get("error", {}).get("message", f"HTTP {response.status}")
+            raise GatewayAnsweredError(f"The swarm answered: {message}")
+        assert isinstance(answer, dict)
+        return answer

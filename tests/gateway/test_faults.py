@@ -1,0 +1,162 @@
+"""Workers that die, break off or refuse: what the client sees."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from tests.swarms import Shape, swarm_of
+
+
+def fault(**kind: Any) -> dict[str, Any]:
+    return {"faults": [kind]}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_crash_before_the_answer_is_not_noticed(tmp_path: Any, stream: bool) -> None:
+    script = fault(kind="crash", at_token=4, lives=1)
+    script["counter_file"] = str(tmp_path / "lives")
+    async with swarm_of(Shape(script=script)) as swarm:
+        if stream:
+            events = await swarm.stream("x")
+            facts = events[-1]["swarm"]
+        else:
+            status, body = await swarm.chat("x")
+            assert status == 200
+            facts = body["swarm"]
+        assert facts["answered"] == 3
+        assert swarm.fleet.keepers["w0"].worker.restarts == 1
+
+
+async def test_a_cut_stream_is_asked_again() -> None:
+    async with swarm_of(Shape(script=fault(kind="cut", at_token=3, times=1))) as swarm:
+        status, body = await swarm.chat("x")
+    assert status == 200
+    assert body["swarm"]["answered"] == 3
+
+
+async def test_an_error_event_is_asked_again() -> None:
+    async with swarm_of(Shape(script=fault(kind="error", at_token=3, times=1))) as swarm:
+        status, body = await swarm.chat("x")
+    assert status == 200
+
+
+async def test_a_worker_that_keeps_failing_is_a_502_that_blames_the_worker() -> None:
+    async with (
+        swarm_of(Shape(script=fault(kind="status", status=500, message="boom"))) as swarm,
+        swarm.client.post(
+            swarm.chat_url, json={"messages": [{"role": "user", "content": "x"}]}
+        ) as response,
+    ):
+        body = await response.json()
+        assert response.status == 502
+        assert response.headers["X-Swarm-Error-Source"] == "worker"
+        assert "boom" in body["error"]["message"]
+
+
+async def test_a_request_that_kills_two_workers_is_refused() -> None:
+    script = fault(kind="crash", at_token=2, when="poison", signal=11)
+    async with swarm_of(Shape(workers=2, slots=2, voters=2, script=script)) as swarm:
+        status, body = await swarm.chat("poison")
+        assert status == 500
+        assert body["error"]["code"] == "poison_request"
+        status, _ = await swarm.chat("harmless")
+        assert status == 200
+
+
+async def test_being_killed_from_outside_is_not_the_requests_fault() -> None:
+    script = {"faults": [{"kind": "hold", "at_token": 2}]}
+    async with swarm_of(Shape(script=script)) as swarm:
+        answer = asyncio.ensure_future(swarm.chat("x"))
+        for _ in range(3):
+            await swarm.fake_until(lambda state: state["busy"] == 3)
+            generation = swarm.fleet.endpoints()[0].generation
+            swarm.fleet.served("w0", generation)
+            swarm.kill()
+            assert await swarm.fleet.death_of("w0", generation, 5) is not None
+            while not swarm.fleet.endpoints():
+                await swarm.fleet.wait_change()
+        await swarm.fake_until(lambda state: state["busy"] == 3)
+        await swarm.release()
+        status, body = await answer
+    assert status == 200
+    assert body["swarm"]["answered"] == 3
+
+
+async def test_requests_wait_while_the_only_worker_is_away() -> None:
+    async with swarm_of(Shape(script={"load_s": 0.3})) as swarm:
+        swarm.fleet.served("w0", 1)
+        swarm.kill()
+        while swarm.fleet.endpoints():
+            await swarm.fleet.wait_change()
+        assert (await swarm.get("/ready"))[0] == 503
+        status, _ = await swarm.chat("x")
+    assert status == 200
+
+
+async def test_a_live_stream_cut_after_content_ends_in_an_error_event() -> None:
+    script = fault(kind="crash", at_token=4)
+    async with swarm_of(Shape(script=script)) as swarm:
+        raw = await swarm.raw_stream("x", model="fake:solo")
+    *_, last = [json.loads(line[6:]) for line in raw.split("\n") if line.startswith("data: ")]
+    assert last["error"]["code"] == "no_voter_answered"
+
+
+async def test_a_live_stream_that_fails_before_content_is_tried_again(tmp_path: Any) -> None:
+    script = fault(kind="crash", at_token=0, lives=1)
+    script["counter_file"] = str(tmp_path / "lives")
+    async with swarm_of(Shape(script=script)) as swarm:
+        events = await swarm.stream("x", model="fake:solo")
+    assert events[-1]["choices"][0]["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("model", ["fake", "fake:solo"])
+async def test_a_client_that_leaves_frees_every_slot(stream: bool, model: str) -> None:
+    script = {"answers": ["word " * 1000], "token_s": 0.02}
+    async with swarm_of(Shape(script=script, ctx=4096)) as swarm:
+        body = {
+            "model": model,
+            "messages": [{"role": "user", "content": "x"}],
+            "stream": stream,
+        }
+        request = asyncio.ensure_future(swarm.client.post(swarm.chat_url, json=body))
+        await swarm.fake_until(lambda state: state["busy"] > 0)
+        if stream:
+            (await request).close()
+        else:
+            request.cancel()
+            await asyncio.gather(request, return_exceptions=True)
+        await swarm.fake_until(lambda state: state["busy"] == 0)
+        _, status = await swarm.get("/v1/swarm/status")
+        assert status["workers"][0]["slots_busy"] == 0
+        assert status["queue"] == {"waiting": 0, "in_flight": 0}
+
+
+async def test_a_full_queue_is_a_503_with_retry_after() -> None:
+    script = fault(kind="hold", at_token=1)
+    async with swarm_of(Shape(script=script), max_queue=0) as swarm:
+        first = asyncio.ensure_future(swarm.chat("x"))
+        await swarm.fake_until(lambda state: state["busy"] == 3)
+        message = {"messages": [{"role": "user", "content": "x"}]}
+        async with swarm.client.post(swarm.chat_url, json=message) as response:
+            assert response.status == 503
+            assert int(response.headers["Retry-After"]) >= 1
+        await swarm.release()
+        assert (await first)[0] == 200
+
+
+async def test_draining_refuses_new_requests_and_finishes_running_ones() -> None:
+    async with swarm_of(Shape(script=fault(kind="hold", at_token=1, times=1))) as swarm:
+        first = asyncio.ensure_future(swarm.chat("x"))
+        await swarm.fake_until(lambda state: state["busy"] == 3)
+        drained = asyncio.ensure_future(swarm.gateway.activity.drain(10))
+        await asyncio.sleep(0)
+        status, _ = await swarm.chat("y")
+        assert status == 503
+        await swarm.release()
+        assert await drained
+        assert (await first)[0] == 200

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from local_swarm.domain.worker import WorkerState
+from local_swarm.supervisor import runfile
+from local_swarm.supervisor.runfile import ProcessId, RunFile
+from tests.swarms import PATIENCE_S, Shape, fleet_of, states, until
+
+
+def child_of(fleet, worker="w0"):
+    child = fleet.keepers[worker].child
+    assert child is not None
+    return child
+
+
+async def test_workers_become_ready_and_stop_without_leaving_anything(tmp_path: Path) -> None:
+    async with fleet_of(Shape(workers=2, log_directory=tmp_path)) as fleet:
+        pids = [child_of(fleet, w).pid for w in ("w0", "w1")]
+        assert states(fleet) == [WorkerState.READY] * 2
+    assert states(fleet) == [WorkerState.STOPPED] * 2
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert (tmp_path / "w0.log").read_text().startswith("w0 | ")
+
+
+async def test_a_killed_worker_comes_back_with_a_new_generation() -> None:
+    async with fleet_of(Shape()) as fleet:
+        before = fleet.endpoints()[0]
+        fleet.served("w0", before.generation)
+        os.kill(child_of(fleet).pid, signal.SIGKILL)
+        death = await fleet.death_of("w0", before.generation, PATIENCE_S)
+        assert death is not None
+        assert death.cause == "signal 9"
+        await until(fleet, lambda: bool(fleet.endpoints()))
+        assert fleet.endpoints()[0].generation == before.generation + 1
+
+
+async def test_a_worker_that_cannot_start_fails_with_its_last_words() -> None:
+    async with fleet_of(Shape(script={"start_exit": 3}), wait_ready=False) as fleet:
+        await until(fleet, lambda: states(fleet) == [WorkerState.FAILED])
+        assert fleet.endpoints() == ()
+        assert fleet.expected() == ()
+        deaths = fleet.keepers["w0"].deaths
+        assert deaths[-1].exit_code == 3
+        assert deaths[-1].log_tail
+
+
+async def test_a_failed_worker_is_tried_again(tmp_path: Path) -> None:
+    script = {
+        "start_exit": 3,
+        "start_exit_times": 4,
+        "counter_file": str(tmp_path / "lives"),
+    }
+    async with fleet_of(Shape(script=script), wait_ready=False) as fleet:
+        await until(fleet, lambda: states(fleet) == [WorkerState.FAILED])
+        await until(fleet, lambda: states(fleet) == [WorkerState.READY])
+
+
+async def test_a_slow_load_is_waited_for() -> None:
+    async with fleet_of(Shape(script={"load_s": 0.3})) as fleet:
+        assert fleet.keepers["w0"].worker.restarts == 0
+
+
+async def test_a_worker_that_ignores_sigterm_is_killed() -> None:
+    async with fleet_of(Shape(script={"sigterm": "ignore"})) as fleet:
+        pid = child_of(fleet).pid
+    assert states(fleet) == [WorkerState.STOPPED]
+    assert not psutil.pid_exists(pid)
+
+
+async def test_stopping_while_starting_leaves_nothing() -> None:
+    async with fleet_of(Shape(script={"load_s": 60}), wait_ready=False) as fleet:
+        await until(fleet, lambda: fleet.keepers["w0"].child is not None)
+    assert states(fleet) == [WorkerState.STOPPED]
+
+
+async def test_stopping_before_the_first_process_exists_leaves_nothing() -> None:
+    async with fleet_of(Shape(), wait_ready=False) as fleet:
+        pass
+    assert states(fleet) == [WorkerState.STOPPED]
+
+
+async def test_a_program_that_does_not_exist_is_a_death_not_an_exception(tmp_path: Path) -> None:
+    shape = Shape()
+    job = shape.job(0)
+    launch = job.launch
+
+    def missing():
+        import dataclasses
+
+        return dataclasses.replace(launch(), argv=(str(tmp_path / "no-such-program"),))
+
+    import dataclasses
+
+    from local_swarm.supervisor.fleet import Fleet
+    from tests.swarms import QUICK
+
+    async with Fleet([dataclasses.replace(job, launch=missing)], QUICK, run_token="t") as fleet:
+        fleet.start()
+        await until(fleet, lambda: states(fleet) == [WorkerState.FAILED])
+        assert any("no-such-program" in line for line in fleet.keepers["w0"].deaths[-1].log_tail)
+
+
+SUPERVISOR = """
+import asyncio, sys
+from tests.swarms import Shape, fleet_of
+async def main():
+    async with fleet_of(Shape(workers=2)) as fleet:
+        print(*(k.child.pid for k in fleet.keepers.values()), flush=True)
+        await asyncio.Event().wait()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="parent-death signal is Linux's")
+def test_no_worker_outlives_a_killed_supervisor() -> None:
+    supervisor = subprocess.Popen(
+        [sys.executable, "-c", SUPERVISOR], stdout=subprocess.PIPE, text=True
+    )
+    assert supervisor.stdout is not None
+    pids = [int(word) for word in supervisor.stdout.readline().split()]
+    children = [psutil.Process(pid) for pid in pids]
+    assert len(children) == 2
+    supervisor.kill()
+    supervisor.wait()
+    supervisor.stdout.close()
+    _, alive = psutil.wait_procs(children, timeout=3)
+    assert [p for p in alive if p.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_reap_ends_only_what_is_provably_ours() -> None:
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    ours = subprocess.Popen(sleep, env={**os.environ, "LSWARM_RUN_TOKEN": "secret"})
+    stranger = subprocess.Popen(sleep)
+    dead = ProcessId(ours.pid, 1.0)
+    try:
+        own, other = ProcessId.of(ours.pid), ProcessId.of(stranger.pid)
+        run = RunFile(dead, "http://x:1", "secret", "key", "m", (own, other, dead))
+        assert runfile.reap(run) == [ours.pid]
+        assert ours.wait(PATIENCE_S) == -signal.SIGKILL
+        assert stranger.poll() is None
+    finally:
+        for process in (ours, stranger):
+            process.kill()
+            process.wait()
+
+
+def test_reap_touches_nothing_while_the_supervisor_lives() -> None:
+    own = ProcessId.of(os.getpid())
+    assert runfile.reap(RunFile(own, "http://x:1", "t", "k", "m", (own,))) == []
+
+
+def test_a_damaged_run_file_is_no_run_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    path.write_text('{"supervisor": ')
+    assert runfile.read(path) is None
+    assert runfile.read(tmp_path / "none.json") is None
+
+
+def test_a_run_file_is_private_and_removed_by_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    run = RunFile(ProcessId(1, 1.0), "http://x:1", "token", "key", "m")
+    runfile.write(path, run)
+    assert path.stat().st_mode & 0o077 == 0
+    assert runfile.read(path) == run
+    runfile.remove(path, "another token")
+    assert path.exists()
+    runfile.remove(path, "token")
+    assert not path.exists()
+
+
+async def test_no_task_is_left_after_the_fleet() -> None:
+    before = asyncio.all_tasks()
+    async with fleet_of(Shape(workers=2)):
+        pass
+    assert asyncio.all_tasks() == before
