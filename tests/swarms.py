@@ -20,7 +20,7 @@ import aiohttp
 
 from local_swarm.domain.launch import Capabilities, LaunchSpec
 from local_swarm.domain.worker import WorkerState
-from local_swarm.gateway.app import Gateway, GatewaySettings, serving
+from local_swarm.gateway.app import Gateway, GatewaySettings, listen, serving
 from local_swarm.gateway.chat import ChatSettings
 from local_swarm.gateway.stream import Pace
 from local_swarm.gateway.turns import Served
@@ -166,7 +166,7 @@ class Swarm:
 
         async def wait() -> dict[str, Any]:
             while not condition(state := await self.fake(worker)):
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # noqa: ASYNC110 (another process: there is no event)
             return state
 
         return await asyncio.wait_for(wait(), PATIENCE_S)
@@ -204,12 +204,11 @@ async def swarm_of(shape: Shape, **settings: Any) -> AsyncIterator[Swarm]:
         served=Served(**served),
         chat=ChatSettings(**chat),
         strategies=frozenset({"auto", "fuzzy", "ast", "fastest", "off"}),
-        port=0,
         **settings,
     )
     async with (
         fleet_of(shape) as fleet,
-        serving(gateway_settings, fleet) as gateway,
+        serving(gateway_settings, fleet, listen("127.0.0.1", 0)) as gateway,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as client,
     ):
         yield Swarm(gateway, fleet, client)

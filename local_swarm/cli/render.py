@@ -15,7 +15,7 @@ from rich.text import Text
 from local_swarm.config.show import Row, as_toml
 from local_swarm.domain.memory import format_bytes
 
-SHORT_LINES = 6
+SHORT_LINES = 8
 CODE_FENCE = "```"
 
 
@@ -151,14 +151,18 @@ def answer(question: str, body: dict[str, Any], grades: dict[str, str] | None) -
             *_cells(c["completion_tokens"], c["elapsed_ms"]),
         ]
         if grades:
-            row.append(_grade(grades.get(c["text"], "")))
+            row.append(_grade(grades.get(c["text"]) == "passed"))
         table.add_row(*row)
     out.print(table)
     message = body["choices"][0]["message"]
     text = message.get("content") or _calls({"tool_calls": message.get("tool_calls", [])})
     parts: list[Any] = [_shown(text)]
     if grades and text in grades:
-        parts.append(Text.from_markup(f"unit tests: {_grade(grades[text])}"))
+        detail = grades[text]
+        passed = detail == "passed"
+        parts.append(Text.from_markup(f"\nunit tests: {_grade(passed)}"))
+        if not passed:
+            parts.append(Text(detail, style="dim"))
     out.print(Panel(Group(*parts), title="answer", title_align="left", border_style="green"))
     out.print(
         f"{swarm['answered']} of {swarm['voters']} voters answered, strategy {swarm['strategy']}, "
@@ -190,10 +194,8 @@ def _calls(row: dict[str, Any]) -> str:
     )
 
 
-def _grade(detail: str) -> str:
-    if detail == "passed":
-        return "[green]passed[/green]"
-    return f"[red]{escape(detail.splitlines()[0] if detail else 'failed')}[/red]"
+def _grade(passed: bool) -> str:
+    return "[green]passed[/green]" if passed else "[red]failed[/red]"
 
 
 def evaluation(document: dict[str, Any]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from local_swarm.config import Config
@@ -19,8 +21,9 @@ def with_swarm(config: Config, model: str | None, work: Callable[[Client], T]) -
     """Starts a swarm, runs `work` on it in a thread, stops it. Main thread only."""
     composition = compose(config, model=model)
 
-    async def run() -> T:
-        async with running(composition, user_paths()) as swarm:
+    async def run(logs: Path) -> T:
+        async with running(composition, user_paths(), logs=logs) as swarm:
             return await asyncio.to_thread(work, Client(swarm.url, swarm.control_key))
 
-    return asyncio.run(run())
+    with tempfile.TemporaryDirectory(prefix="lswarm-") as logs:
+        return asyncio.run(run(Path(logs)))

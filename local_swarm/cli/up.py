@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 import time
@@ -43,6 +42,8 @@ def up(
     if detach:
         _detach(config.server.port, sys.argv)
         return
+    import asyncio
+
     from local_swarm.config.paths import user_paths
     from local_swarm.swarm.compose import compose
     from local_swarm.swarm.lifecycle import Running, serve

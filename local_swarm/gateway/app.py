@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,18 +24,18 @@ from local_swarm.gateway.stats import Stats
 from local_swarm.gateway.turns import Served
 from local_swarm.gateway.upstream import Upstream
 
+BACKLOG = 1024
 SHUTDOWN_GRACE_S = 1.0  # for writing the last bytes once requests are over
 
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """`port` 0 takes any free port. `keys` empty: no key is asked for."""
+    """`host` is the address it listens on. `keys` empty: no key is asked for."""
 
     served: Served
     chat: ChatSettings
     strategies: frozenset[str]
     host: str = "127.0.0.1"
-    port: int = 8000
     keys: Collection[str] = ()
     hosts: Collection[str] = ()
     max_body_bytes: int = 32 * 1024 * 1024
@@ -50,10 +51,12 @@ class Gateway:
 
 
 @asynccontextmanager
-async def serving(settings: GatewaySettings, fleet: Fleet) -> AsyncIterator[Gateway]:
-    """Serves while the context is open, from the main thread; leaving ends what is in flight.
+async def serving(
+    settings: GatewaySettings, fleet: Fleet, listener: socket.socket
+) -> AsyncIterator[Gateway]:
+    """Serves on `listener` while the context is open, from the main thread.
 
-    Raises BusyError when the port is taken.
+    Leaving ends what is in flight and closes the listener.
     """
     async with Upstream() as upstream, VoteProcess() as ballots:
         ledger = Ledger(max_waiting=settings.max_queue)
@@ -70,7 +73,8 @@ async def serving(settings: GatewaySettings, fleet: Fleet) -> AsyncIterator[Gate
         )
         await runner.setup()
         try:
-            yield Gateway(await _listen(runner, settings), activity)
+            await web.SockSite(runner, listener).start()
+            yield Gateway(url_of(listener), activity)
         finally:
             await runner.cleanup()
             unsubscribe()
@@ -113,14 +117,20 @@ def build(
     return app
 
 
-async def _listen(runner: web.AppRunner, settings: GatewaySettings) -> str:
-    site = web.TCPSite(runner, settings.host, settings.port)
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any free one. Raises BusyError when it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        await site.start()
-    except OSError as exc:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except (OSError, OverflowError) as exc:
+        why = getattr(exc, "strerror", None) or str(exc)
         raise BusyError(
-            f"Cannot listen on {settings.host} port {settings.port}: {exc.strerror or exc}.",
+            f"Cannot listen on {host} port {port}: {why}.",
             hint="Stop what uses it, or choose another with --port (0 takes any free one).",
         ) from exc
-    host, port = runner.addresses[0][:2]
+
+
+def url_of(listener: socket.socket) -> str:
+    """`http://HOST:PORT` of a listening socket."""
+    host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

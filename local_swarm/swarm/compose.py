@@ -167,7 +167,6 @@ def gateway_settings(composition: Composition, *, control_key: str) -> GatewaySe
         chat=ChatSettings(pace=pace, timeout_s=swarm.timeout_s, temperature=swarm.temperature),
         strategies=frozenset(consensus.STRATEGIES),
         host=server.host,
-        port=server.port,
         keys=(*server.api_keys, control_key) if server.api_keys else (),
         hosts=server.allowed_hosts,
         max_body_bytes=server.max_body_bytes,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import time
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +18,7 @@ from local_swarm.supervisor import runfile
 from local_swarm.supervisor.runfile import RunFile
 
 EXIT_MARGIN_S = 15.0  # the stop ladder of the workers, after the drain
+POLL_S = 0.05
 
 
 class GatewayAnsweredError(LocalSwarmError):
@@ -50,13 +53,15 @@ def stop(run: RunFile, timeout_s: float) -> bool:
     process = run.supervisor.process()
     if process is None:
         return True
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):
         process.terminate()
-        process.wait(timeout_s + EXIT_MARGIN_S)
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.TimeoutExpired:
-        return False
+    deadline = time.monotonic() + timeout_s + EXIT_MARGIN_S
+    # Not process.wait(): a supervisor whose own parent has not taken note of its end yet (a
+    # zombie) has stopped.
+    while run.supervisor.process() is not None:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_S)
     return True
 
 

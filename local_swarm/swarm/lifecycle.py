@@ -16,7 +16,7 @@ import psutil
 from local_swarm.config.paths import Paths, chosen, ensured
 from local_swarm.domain.worker import WorkerState
 from local_swarm.errors import BusyError, WorkerStartError
-from local_swarm.gateway.app import Gateway, serving
+from local_swarm.gateway.app import Gateway, listen, serving
 from local_swarm.supervisor import runfile
 from local_swarm.supervisor.fleet import Fleet, Keeper
 from local_swarm.supervisor.runfile import ProcessId, RunFile
@@ -55,36 +55,42 @@ class Running:
 
 
 @asynccontextmanager
-async def running(composition: Composition, paths: Paths) -> AsyncIterator[Running]:
+async def running(
+    composition: Composition, paths: Paths, *, logs: Path | None = None
+) -> AsyncIterator[Running]:
     """A swarm that is ready, stopped when the context closes. From the main thread only.
 
-    Raises BusyError when the port is taken, WorkerStartError when no worker comes up.
+    `logs` is where the workers' logs go, a folder for each port by default. Raises BusyError when
+    the port is taken, WorkerStartError when no worker comes up.
     """
     config = composition.config
     token, control_key = secrets.token_hex(16), secrets.token_urlsafe(24)
     _refuse_second(paths, config.server.port)
-    logs = chosen(config.logs.dir, paths.state / "logs")
+    listener = listen(config.server.host, config.server.port)
+    port = listener.getsockname()[1]
+    logs = logs or chosen(config.logs.dir, paths.state / "logs") / str(port)
     fleet = Fleet(
         jobs(composition),
         restart_policy(config),
         run_token=token,
-        logs=log_settings(config, ensured(logs) / f"{config.server.port}"),
+        logs=log_settings(config, ensured(logs)),
     )
     settings = gateway_settings(composition, control_key=control_key)
-    async with fleet, serving(settings, fleet) as gateway:
-        with _run_file(paths, gateway, fleet, composition.plan.model_id, control_key):
-            fleet.start()
-            await _started(fleet)
-            ready = fleet.endpoints()
-            yield Running(
-                url=gateway.url,
-                model_id=composition.plan.model_id,
-                control_key=control_key,
-                workers=len(ready),
-                slots=sum(endpoint.slots for endpoint in ready),
-                gateway=gateway,
-                fleet=fleet,
-            )
+    with listener:
+        async with fleet, serving(settings, fleet, listener) as gateway:
+            with _run_file(paths, gateway, fleet, composition.plan.model_id, control_key):
+                fleet.start()
+                await _started(fleet)
+                ready = fleet.endpoints()
+                yield Running(
+                    url=gateway.url,
+                    model_id=composition.plan.model_id,
+                    control_key=control_key,
+                    workers=len(ready),
+                    slots=sum(endpoint.slots for endpoint in ready),
+                    gateway=gateway,
+                    fleet=fleet,
+                )
 
 
 async def serve(

@@ -14,7 +14,6 @@ FAKE_LLAMA_SCRIPT and POST /_fake/script can ask for. Further control, without a
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import ctypes
 import os
@@ -23,6 +22,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,24 +36,40 @@ PUBLIC = {"/health", "/v1/health"}
 SHOWN_ENV = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "LSWARM_PARENT_PID")
 
 
-def parse_flags(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(allow_abbrev=False)
-    parser.add_argument("-m", "--model", default="fake.gguf")
-    parser.add_argument("-a", "--alias", default="")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8080)
-    parser.add_argument("-c", "--ctx-size", type=int, default=4096)
-    parser.add_argument("-np", "--parallel", type=int, default=1)
-    parser.add_argument("-kvu", "--kv-unified", action="store_true")
-    parser.add_argument("--metrics", action="store_true")
-    parser.add_argument("--no-slots", action="store_true")
-    return parser.parse_known_args(argv)[0]
+@dataclass
+class Flags:
+    """The flags the fake acts on."""
+
+    model: str = "fake.gguf"
+    alias: str = ""
+    host: str = "127.0.0.1"
+    port: int = 8080
+    ctx_size: int = 4096
+    parallel: int = 1
+    kv_unified: bool = False
+    metrics: bool = False
+    no_slots: bool = False
+
+
+SHORT = {"-m": "model", "-a": "alias", "-c": "ctx_size", "-np": "parallel", "-kvu": "kv_unified"}
+
+
+def parse_flags(argv: Sequence[str]) -> Flags:
+    """Not argparse: it reads `-ctk f16` as `-c tk`."""
+    flags = Flags()
+    words = iter(argv)
+    for word in words:
+        name = SHORT.get(word, word.removeprefix("--").replace("-", "_"))
+        if word.startswith("-") and hasattr(flags, name):
+            kind = type(getattr(flags, name))
+            setattr(flags, name, True if kind is bool else kind(next(words)))
+    return flags
 
 
 class Fake:
     """The server's whole state."""
 
-    def __init__(self, flags: argparse.Namespace, argv: Sequence[str], script: Script) -> None:
+    def __init__(self, flags: Flags, argv: Sequence[str], script: Script) -> None:
         share = flags.ctx_size if flags.kv_unified else flags.ctx_size // flags.parallel
         self.flags, self.argv, self.script = flags, list(argv), script
         self.model = flags.alias or Path(flags.model).name
@@ -251,7 +267,7 @@ def die_with_parent() -> None:
         sys.exit(1)
 
 
-def check_start(flags: argparse.Namespace, script: Script) -> None:
+def check_start(flags: Flags, script: Script) -> None:
     """Exits where the script, or a bad model, says so."""
     code = script.get("start_exit")
     if code is not None and script.life <= script.get("start_exit_times", script.life):
@@ -268,7 +284,7 @@ def check_start(flags: argparse.Namespace, script: Script) -> None:
             sys.exit(1)
 
 
-async def serve(flags: argparse.Namespace, argv: Sequence[str], script: Script) -> None:
+async def serve(flags: Flags, argv: Sequence[str], script: Script) -> None:
     fake = Fake(flags, argv, script)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -40,7 +40,7 @@ async def test_a_cut_stream_is_asked_again() -> None:
 
 async def test_an_error_event_is_asked_again() -> None:
     async with swarm_of(Shape(script=fault(kind="error", at_token=3, times=1))) as swarm:
-        status, body = await swarm.chat("x")
+        status, _ = await swarm.chat("x")
     assert status == 200
 
 

@@ -219,7 +219,9 @@ def test_no_slot_is_held_twice_and_everyone_is_served(
             await settled()
             for task in [t for t in tasks if t.done() and t.result() not in held]:
                 held.append(task.result())
-            used = [(lease.endpoint.id, s) for leases in held for lease in leases for s in lease.slots]
+            used = [
+                (lease.endpoint.id, s) for leases in held for lease in leases for s in lease.slots
+            ]
             assert len(used) == len(set(used))
             assert held, "nobody is served although slots are free"
             order.shuffle(held)  # type: ignore[attr-defined]

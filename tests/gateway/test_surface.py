@@ -44,7 +44,9 @@ async def test_metrics_can_be_scraped() -> None:
         async with swarm.client.get(f"{swarm.gateway.url}/metrics") as response:
             text = await response.text()
     families = {f.name: f for f in text_string_to_metric_families(text)}
-    samples = {(s.name, s.labels.get("route")): s.value for f in families.values() for s in f.samples}
+    samples = {
+        (s.name, s.labels.get("route")): s.value for f in families.values() for s in f.samples
+    }
     assert samples["lswarm_requests_total", CHAT] == 1
     assert "lswarm_vote_agreement_ratio" in families
 

@@ -1,0 +1,111 @@
+"""Which layouts are worth trying: workers x slots, who votes, and what is kept for the rest.
+
+A lane is a slot kept for unvoted requests. Each worker keeps one where enough slots are left to
+vote; where none can be kept, votes and unvoted requests take turns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from local_swarm.budget.wishes import Count, Wishes
+from local_swarm.errors import UsageError
+
+CPU_VOTERS = 3
+LEAST_VOTERS = 2
+LEAST_PROCESSES = 2
+MOST_PROCESSES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Seating:
+    """`workers` of `slots` each, the last `lanes` of which do not vote; `voters` over all."""
+
+    workers: int
+    slots: int
+    lanes: int
+    voters: int
+
+
+def seatings(wishes: Wishes, cores: int) -> tuple[Seating, ...]:
+    """All that meet the wishes, best first: voters never rise along them.
+
+    `UsageError` where the numbers given by hand contradict each other or the cores.
+    """
+    sizes = [
+        (workers, slots)
+        for workers in _worker_counts(wishes, cores)
+        for slots in _slot_counts(wishes, workers)
+    ]
+    needed = 1 if wishes.voters == "auto" else wishes.voters
+    found = tuple(_seat(wishes.voters, w, s) for w, s in sizes if w * s >= needed)
+    if not found:
+        most = max(workers * slots for workers, slots in sizes)
+        raise UsageError(
+            f"{needed} voters need {needed} slots, and all workers together have {most}.",
+            hint="Ask for fewer voters, or for more slots or workers.",
+        )
+    return found
+
+
+def _seat(voters: Count, workers: int, slots: int) -> Seating:
+    beside_lanes, total = workers * (slots - 1), workers * slots
+    if voters == "auto":
+        lanes = 1 if beside_lanes >= LEAST_VOTERS else 0
+        return Seating(workers, slots, lanes, min(CPU_VOTERS, beside_lanes if lanes else total))
+    return Seating(workers, slots, 1 if voters <= beside_lanes else 0, voters)
+
+
+def _worker_counts(wishes: Wishes, cores: int) -> range:
+    """How many workers to try, falling. Each needs its threads to itself."""
+    room = cores // (1 if wishes.threads == "auto" else wishes.threads)
+    if wishes.workers != "auto":
+        _check_by_hand(wishes.workers, wishes, room, cores)
+        return range(wishes.workers, wishes.workers - 1, -1)
+    if wishes.layout == "auto":
+        most = least = 1
+    else:
+        most, least = min(_processes(wishes), max(room, LEAST_PROCESSES)), LEAST_PROCESSES
+    if least > room:
+        raise _too_few_cores(least, wishes, cores)
+    return range(most, least - 1, -1)
+
+
+def _processes(wishes: Wishes) -> int:
+    """As many processes as voters, fewer when each has slots for several and a lane."""
+    voters = CPU_VOTERS if wishes.voters == "auto" else wishes.voters
+    each = 1 if wishes.slots == "auto" else max(1, wishes.slots - 1)
+    return max(LEAST_PROCESSES, min(MOST_PROCESSES, -(-voters // each)))
+
+
+def _slot_counts(wishes: Wishes, workers: int) -> range:
+    """How many slots of a worker to try, falling."""
+    if wishes.slots != "auto":
+        return range(wishes.slots, wishes.slots - 1, -1)
+    if wishes.layout == "processes":
+        return range(1, 0, -1)
+    if wishes.voters == "auto":
+        most, least = CPU_VOTERS, LEAST_VOTERS
+    else:
+        most = least = wishes.voters
+    return range(-(-most // workers) + 1, -(-least // workers) - 1, -1)
+
+
+def _check_by_hand(workers: int, wishes: Wishes, room: int, cores: int) -> None:
+    if wishes.layout == "processes" and not LEAST_PROCESSES <= workers <= MOST_PROCESSES:
+        raise UsageError(
+            f"The processes layout runs {LEAST_PROCESSES} to {MOST_PROCESSES} workers,"
+            f" not {workers}.",
+            hint='Ask for another number, or for the layout "auto".',
+        )
+    if workers > room:
+        raise _too_few_cores(workers, wishes, cores)
+
+
+def _too_few_cores(workers: int, wishes: Wishes, cores: int) -> UsageError:
+    each = 1 if wishes.threads == "auto" else wishes.threads
+    return UsageError(
+        f"{workers} worker{'s' if workers > 1 else ''} with {each} thread{'s' if each > 1 else ''}"
+        f" each need more than the {cores} core{'s' if cores > 1 else ''} there are.",
+        hint="Ask for fewer workers or threads; slots of one worker need no cores of their own.",
+    )

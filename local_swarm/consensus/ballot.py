@@ -1,0 +1,95 @@
+"""What a strategy decides on: the prompt, and every candidate prepared once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from local_swarm.consensus.extract import Answer, Kind, extract
+from local_swarm.consensus.normalise import NormalForm, normalise
+from local_swarm.consensus.repair import Header, find_header
+from local_swarm.domain.candidate import Candidate
+
+MAX_PROMPT_CHARS = 65_536
+"""A function header is looked for in the end of a longer prompt."""
+
+_ERROR = re.compile(r"\A\s*(?:Traceback \(most recent call last\):|(?:Internal Server )?Error:\s)")
+_ERROR_OBJECT = re.compile(r'\A\{"error":')
+
+
+class Standing(IntEnum):
+    """What an answer is worth before anything is compared; a higher one always wins."""
+
+    EMPTY = 0
+    BROKEN = 1  # cut off, does not compile, or an error message
+    SOUND = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One prepared candidate. `index` is its place in the candidates as they were given."""
+
+    index: int
+    candidate: Candidate
+    answer: Answer
+    form: NormalForm
+    standing: Standing
+
+    @property
+    def content(self) -> tuple[str, str, int]:
+        """Settles ties by what is said, never by who came first; the index only between texts
+        that are the same to the letter."""
+        return (self.form.key, self.raw, self.index)
+
+    @property
+    def raw(self) -> str:
+        """What the client would be given, as one text."""
+        return "\0".join([self.candidate.text, *map(repr, self.candidate.tool_calls)])
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """The entries in the order of the candidates; there is at least one."""
+
+    prompt: str
+    entries: tuple[Entry, ...]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+def prepare(prompt: str, candidates: Sequence[str | Candidate]) -> Ballot:
+    """Extract and normalise every candidate. Raises ValueError when there is none."""
+    if not candidates:
+        raise ValueError("a vote needs at least one candidate")
+    header = find_header(prompt[-MAX_PROMPT_CHARS:])
+    known: dict[tuple[object, ...], tuple[Answer, NormalForm]] = {}
+    entries = []
+    for index, given in enumerate(candidates):
+        candidate = Candidate(given) if isinstance(given, str) else given
+        same = (candidate.text, candidate.tool_calls)
+        if same not in known:
+            known[same] = _read(candidate, header)
+        answer, form = known[same]
+        entries.append(Entry(index, candidate, answer, form, _standing(candidate, answer)))
+    return Ballot(prompt, tuple(entries))
+
+
+def _read(candidate: Candidate, header: Header | None) -> tuple[Answer, NormalForm]:
+    answer = extract(candidate, header)
+    return answer, normalise(answer)
+
+
+def _standing(candidate: Candidate, answer: Answer) -> Standing:
+    if answer.kind is Kind.EMPTY:
+        return Standing.EMPTY
+    was_cut = answer.kind is Kind.TEXT and candidate.finish_reason == "length"
+    return Standing.BROKEN if was_cut or not answer.sound or _is_error(answer) else Standing.SOUND
+
+
+def _is_error(answer: Answer) -> bool:
+    if answer.kind is Kind.JSON:
+        return _ERROR_OBJECT.match(answer.text) is not None
+    return answer.kind is Kind.TEXT and _ERROR.match(answer.text) is not None

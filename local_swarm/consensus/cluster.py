@@ -1,0 +1,78 @@
+"""Who says the same, and who speaks for them: groups, majority, medoid."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from local_swarm.consensus.ballot import Entry, Standing
+from local_swarm.consensus.similarity import Matrix
+
+BROKEN_WEIGHT = 0.5
+"""A broken answer is half a witness for the others; an empty one is none."""
+
+Cluster = tuple[Entry, ...]
+
+
+def same_form(entries: Sequence[Entry]) -> list[Cluster]:
+    """Groups of equal normal forms. They partition the entries; the order says nothing."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.form.key, []).append(entry)
+    return [tuple(group) for group in groups.values()]
+
+
+def alike(ranked: Sequence[Entry], threshold: float, matrix: Matrix) -> list[Cluster]:
+    """Groups around leaders: the first entry that is still alone takes all that are as similar to
+    it as `threshold`. They partition `ranked`; `matrix` is in the order of the entries' sorted
+    indices."""
+    place = {entry.index: at for at, entry in enumerate(sorted(ranked, key=lambda e: e.index))}
+    waiting, groups = list(ranked), []
+    while waiting:
+        row = matrix[place[waiting[0].index]]
+        groups.append(tuple(e for e in waiting if row[place[e.index]] >= threshold))
+        waiting = [entry for entry in waiting if row[place[entry.index]] < threshold]
+    return groups
+
+
+def best_standing(entries: Sequence[Entry]) -> list[Entry]:
+    """Those that may win: a lower standing never beats a higher one."""
+    best = max(entry.standing for entry in entries)
+    return [entry for entry in entries if entry.standing == best]
+
+
+def majority(entries: Sequence[Entry], total: int) -> Cluster | None:
+    """The group of equal normal forms that holds more than half of `total`, or None."""
+    largest = max(same_form(entries), key=len)
+    return largest if len(largest) * 2 > total else None
+
+
+def spokesman(cluster: Sequence[Entry]) -> Entry:
+    """Of answers that say the same: the one written most often to the letter, then by content."""
+    spelled = Counter(entry.raw for entry in cluster)
+    return min(cluster, key=lambda entry: (-spelled[entry.raw], entry.content))
+
+
+def by_centrality(entries: Sequence[Entry], matrix: Matrix) -> list[Entry]:
+    """Ranked by the weighted mean similarity to all others; the first is the medoid."""
+    score = centrality(entries, matrix)
+    spelled = Counter(entry.raw for entry in entries)
+    return sorted(entries, key=lambda e: (-score[e.index], -spelled[e.raw], e.content))
+
+
+def centrality(entries: Sequence[Entry], matrix: Matrix) -> dict[int, float]:
+    """Index -> sum of similarities to all others, each weighed by its standing. The sum is exact
+    and rounded, so that the order of the entries cannot show in it."""
+    weights = [_weight(entry) for entry in entries]
+    scores = {}
+    for at, entry in enumerate(entries):
+        parts = [row * weight for row, weight in zip(matrix[at], weights, strict=True)]
+        scores[entry.index] = round(math.fsum(parts[:at] + parts[at + 1 :]), 9)
+    return scores
+
+
+def _weight(entry: Entry) -> float:
+    if entry.standing is Standing.EMPTY:
+        return 0.0
+    return BROKEN_WEIGHT if entry.standing is Standing.BROKEN else 1.0

@@ -1,0 +1,14 @@
+"""How a worker is run: one file per engine behind one protocol, and a registry.
+
+An engine turns a WorkerPlan into a LaunchSpec (argv, environment, readiness, capabilities) and
+says whether it is installed. It starts no worker, opens no port and knows nothing of HTTP: the
+supervisor runs what it returns. Nothing above this room names an engine.
+
+To add one: a module with a class that has the shape of `Engine`, and a line in `registry.ENGINES`.
+`xllamacpp_runner.py` is the program that runs as the child; nothing imports it.
+"""
+
+from local_swarm.engines.base import Availability, Engine
+from local_swarm.engines.registry import ENGINES, choose
+
+__all__ = ["ENGINES", "Availability", "Engine", "choose"]

@@ -1,0 +1,82 @@
+"""A WorkerPlan as llama-server's flags. Pure.
+
+Everything that decides memory or placement is said explicitly and `--fit` is off, so that the plan
+is what runs. What the user adds comes last and may not say it again (`extra_args.py`).
+"""
+
+from __future__ import annotations
+
+from local_swarm.domain.plan import CPU_DEVICE, WorkerPlan
+
+# Every stream holds an HTTP thread; the rest is for health, slots and metrics.
+SPARE_HTTP_THREADS = 2
+
+
+def plan_flags(worker: WorkerPlan, *, host: str, port: int) -> tuple[str, ...]:
+    """All the flags of one worker; `-c` is the total over its slots."""
+    return (
+        *_model_flags(worker),
+        *_memory_flags(worker),
+        *_placement_flags(worker),
+        *_server_flags(worker, host, port),
+    )
+
+
+def _model_flags(worker: WorkerPlan) -> tuple[str, ...]:
+    return ("-m", worker.model_path, "--alias", worker.model_id)
+
+
+def _memory_flags(worker: WorkerPlan) -> tuple[str, ...]:
+    return (
+        "-c",
+        str(worker.ctx * worker.slots),
+        "-np",
+        str(worker.slots),
+        "-kvu" if worker.kv_unified else "--no-kv-unified",
+        "-ctk",
+        worker.cache_type_k,
+        "-ctv",
+        worker.cache_type_v,
+        "-b",
+        str(worker.batch),
+        "-ub",
+        str(worker.ubatch),
+        "-fa",
+        worker.flash_attention,
+        "--cache-ram",
+        str(worker.cache_ram_mib),
+        "--ctx-checkpoints",
+        str(worker.ctx_checkpoints),
+        "--repack" if worker.repack else "--no-repack",
+        "--fit",
+        "off",
+    )
+
+
+def _placement_flags(worker: WorkerPlan) -> tuple[str, ...]:
+    flags = ["-ngl", str(worker.gpu_layers), "-t", str(worker.threads), "-tb", str(worker.threads)]
+    if worker.devices == (CPU_DEVICE,):
+        flags += ["--device", "none"]
+    if worker.tensor_split:
+        flags += ["-ts", ",".join(f"{share:g}" for share in worker.tensor_split)]
+    if worker.cpu_moe_layers:
+        flags += ["--n-cpu-moe", str(worker.cpu_moe_layers)]
+    if worker.cpu_range is not None:
+        flags += ["-Cr", worker.cpu_range, "-Crb", worker.cpu_range]
+    return tuple(flags)
+
+
+def _server_flags(worker: WorkerPlan, host: str, port: int) -> tuple[str, ...]:
+    return (
+        "--host",
+        host,
+        "--port",
+        str(port),
+        "--threads-http",
+        str(worker.slots + SPARE_HTTP_THREADS),
+        "--metrics",
+        "--slots",
+        "--no-cache-idle-slots",
+        "--jinja",
+        "--no-webui",
+    )

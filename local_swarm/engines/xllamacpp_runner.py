@@ -1,0 +1,145 @@
+"""The child of the xllamacpp engine: `xllamacpp_runner.py <llama-server flags>`.
+
+Takes every flag a plan emits and those listed in `xllamacpp_flags.py`; the key comes from
+LLAMA_API_KEY. Logs go to stderr. Ends with
+  0  after SIGTERM or SIGINT, at once, also with requests in flight
+  1  when the model or the port cannot be used (while the model loads, a signal simply kills)
+  2  on a flag it does not know
+In each case but the first the last line on stderr says why. `--help` lists the flags. Where
+LSWARM_PARENT_PID is given (Linux) it is killed when that process, its parent, ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+PR_SET_PDEATHSIG = 1
+LOG_DRAIN_S = 0.1
+
+
+def fail(code: int, message: str) -> NoReturn:
+    print(f"lswarm xllamacpp: {message}", file=sys.stderr, flush=True)
+    sys.exit(code)
+
+
+def die_with_parent(parent: str | None) -> None:
+    """Linux: asks the kernel for SIGKILL when the parent's thread that started us ends."""
+    if not parent or sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    # It may have died before the call. Comparing with 1 would be wrong: in a container the parent
+    # is often PID 1 itself.
+    if os.getppid() != int(parent):
+        fail(1, f"the parent {parent} is gone")
+
+
+def model_problem(path: str) -> str | None:
+    """What is wrong with the file as far as its first bytes tell."""
+    if not path:
+        return "no model was given: -m PATH"
+    try:
+        with open(path, "rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        return f"cannot read the model {path}: {error.strerror}"
+    return None if magic == b"GGUF" else f"the model {path} is no GGUF file"
+
+
+def port_problem(host: str, port: int) -> str | None:
+    """Whether somebody listens there already; the engine itself would not say."""
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, proto) as probe:
+            if os.name == "posix":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return f"cannot listen on {host} port {port}: {error.strerror}"
+    return None
+
+
+def make_params(xl: Any, argv: Sequence[str]) -> Any:
+    """CommonParams of these flags. What changes a worker from outside stays off."""
+    from local_swarm.engines import xllamacpp_flags as flags
+    from local_swarm.engines.flag_table import FlagError
+
+    try:
+        parsed = flags.parse(argv)
+        params = xl.CommonParams()
+        params.endpoint_slots = False
+        flags.apply(xl, params, parsed)
+    except FlagError as error:
+        fail(2, str(error))
+    params.ui = params.endpoint_props = params.ui_mcp_proxy = False
+    params.slot_save_path = params.media_path = ""
+    params.server_tools = []
+    params.api_keys = [key for key in os.environ.pop("LLAMA_API_KEY", "").split(",") if key]
+    return params
+
+
+def print_flags() -> None:
+    from local_swarm.engines.xllamacpp_flags import FLAGS
+
+    for flag in dict.fromkeys(FLAGS.values()):
+        print(", ".join(flag.names) + (" VALUE" if flag.read else ""))
+
+
+def start(xl: Any, params: Any) -> Any:
+    """The running server. It holds the GIL until the model has loaded: no Python runs meanwhile."""
+    problem = model_problem(params.model.path) or port_problem(params.hostnames[0], params.port)
+    if problem:
+        fail(1, problem)
+    try:
+        return xl.Server(params)
+    except RuntimeError as error:
+        time.sleep(LOG_DRAIN_S)  # its log is written by a thread of its own; ours is the last line
+        fail(1, f"could not start {params.model.path}: {error} The lines above say why.")
+
+
+def wait_for_signal() -> None:
+    """Returns at the first signal, whichever thread the kernel gives it to."""
+    woken, waker = socket.socketpair()
+    waker.setblocking(False)
+    signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: None)
+    woken.recv(1)
+
+
+def main(argv: Sequence[str]) -> None:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    die_with_parent(os.environ.get("LSWARM_PARENT_PID"))
+    if "--help" in argv:
+        print_flags()
+        return
+    try:
+        import xllamacpp
+    except ImportError as error:
+        fail(1, f"the package xllamacpp does not load: {error}")
+    params = make_params(xllamacpp, argv)
+    server = start(xllamacpp, params)
+    print(f"lswarm xllamacpp: listening on {server.listening_address}", file=sys.stderr, flush=True)
+    wait_for_signal()
+    # Not through the C++ destructors, which wait for clients: nothing here needs saving.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    here = Path(__file__).resolve().parent
+    # This folder holds an xllamacpp.py that is not the package.
+    sys.path[:] = [entry for entry in sys.path if entry != str(here)]
+    if str(here.parents[1]) not in sys.path:
+        sys.path.insert(0, str(here.parents[1]))
+    main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""measures: tasks of the builtin model, unit tests run on answers, statistics"""

@@ -1,0 +1,70 @@
+"""The JSON form of a `HostSnapshot`: what `lswarm hardware --json` prints and plans read.
+
+`{"os","arch","cpu":{"model","physical","logical"},"memory":{"total_bytes","available_bytes",
+"limit_bytes"},"unified","devices":[{"id","uuid","vendor","name","backend","total_bytes",
+"free_bytes","driver"}]}`; an unknown fact is null. Keys of later versions are passed over.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from local_swarm.domain.hardware import HostSnapshot
+from local_swarm.errors import ConfigError
+
+MAX_FILE_BYTES = 1 << 20
+
+
+def to_dict(host: HostSnapshot) -> dict[str, Any]:
+    document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(host))
+    return document
+
+
+def to_json(host: HostSnapshot) -> str:
+    return msgspec.json.format(msgspec.json.encode(host), indent=2).decode()
+
+
+def load(path: Path) -> HostSnapshot:
+    """Reads one snapshot. `ConfigError` names the file and the place in it that is wrong."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read(MAX_FILE_BYTES)
+    except (OSError, ValueError) as error:
+        raise _refusal(path, str(error)) from error
+    try:
+        host = msgspec.convert(msgspec.json.decode(text), HostSnapshot)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _refusal(path, str(error)) from error
+    problem = _nonsense(host)
+    if problem:
+        raise _refusal(path, problem)
+    return host
+
+
+def _nonsense(host: HostSnapshot) -> str | None:
+    """What no machine can have, with its place."""
+    cpu, memory = host.cpu, host.memory
+    least = [
+        ("$.cpu.logical", cpu.logical, 1),
+        ("$.cpu.physical", cpu.physical, 1),
+        ("$.memory.total_bytes", memory.total_bytes, 1),
+        ("$.memory.available_bytes", memory.available_bytes, 0),
+        ("$.memory.limit_bytes", memory.limit_bytes, 0),
+    ]
+    for index, device in enumerate(host.devices):
+        least.append((f"$.devices[{index}].total_bytes", device.total_bytes, 0))
+        least.append((f"$.devices[{index}].free_bytes", device.free_bytes, 0))
+    for place, value, smallest in least:
+        if value is not None and value < smallest:
+            return f"{value} is too small - at `{place}`"
+    return None
+
+
+def _refusal(path: Path, problem: str) -> ConfigError:
+    return ConfigError(
+        f"The hardware file {path} cannot be used: {problem}.",
+        hint="Write one with: lswarm hardware --json > FILE",
+    )

@@ -1,0 +1,86 @@
+"""Models with real dimensions, and machines to plan for."""
+
+from __future__ import annotations
+
+from local_swarm.domain.hardware import Cpu, HostSnapshot, Memory
+from local_swarm.domain.memory import GIB
+from local_swarm.domain.model import ModelFacts, Tensor
+
+F16 = 1
+
+
+def dense(
+    arch: str = "llama",
+    *,
+    layers: int = 32,
+    embedding: int = 4096,
+    heads: int = 32,
+    heads_kv: int = 8,
+    feed_forward: int = 14336,
+    vocab: int = 128256,
+    head_length: int | None = None,
+    context_train: int = 131072,
+    weights: int = 4_912_898_304,
+    experts_used: int = 0,
+) -> ModelFacts:
+    """A gated dense model; the defaults are Llama 3.1 8B in Q4_K_M."""
+    length = head_length or embedding // heads
+    gate = "ffn_gate_exps" if experts_used else "ffn_gate"
+    shape = (embedding, feed_forward, 8) if experts_used else (embedding, feed_forward)
+    tensors = (
+        Tensor("token_embd.weight", (embedding, vocab), F16, weights),
+        *(Tensor(f"blk.{n}.{gate}.weight", shape, F16, 0) for n in range(layers)),
+    )
+    return ModelFacts(
+        path="/models/sample.gguf",
+        arch=arch,
+        name="Sample",
+        size_bytes=weights,
+        layers=layers,
+        context_train=context_train,
+        embedding_length=embedding,
+        vocab_size=vocab,
+        heads=heads,
+        heads_kv=(heads_kv,) * layers,
+        key_length=length,
+        value_length=length,
+        has_chat_template=True,
+        tensors=tensors,
+        experts_used=experts_used,
+    )
+
+
+LLAMA_8B = dense()
+QWEN_7B = dense(
+    "qwen2",
+    layers=28,
+    embedding=3584,
+    heads=28,
+    heads_kv=4,
+    feed_forward=18944,
+    vocab=152064,
+    context_train=32768,
+    weights=4_677_120_000,
+)
+SMALL = dense(
+    layers=4,
+    embedding=128,
+    heads=4,
+    heads_kv=2,
+    feed_forward=384,
+    vocab=1024,
+    context_train=32768,
+    weights=1_189_376,
+)
+
+
+def machine(
+    ram_bytes: int = 64 * GIB,
+    *,
+    available: int | None = None,
+    limit: int | None = None,
+    physical: int | None = 8,
+    logical: int = 16,
+) -> HostSnapshot:
+    memory = Memory(ram_bytes, ram_bytes if available is None else available, limit)
+    return HostSnapshot("linux", "x86_64", Cpu("CPU", physical, logical), memory)

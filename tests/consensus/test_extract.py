@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import pytest
+
+from local_swarm.consensus.extract import Kind, drop_reasoning, extract, fences
+from local_swarm.consensus.repair import find_header
+from local_swarm.domain.candidate import Candidate, ToolCall
+
+ADD = "def add(a, b):\n    return a + b"
+PROMPT = 'Please complete:\n\ndef add(a: int, b: int) -> int:\n    """Sum of both."""\n'
+
+
+def answer(text: str, prompt: str = ""):
+    return extract(Candidate(text), find_header(prompt))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ADD,
+        f"```python\n{ADD}\n```",
+        f"```\n{ADD}\n```",
+        f"```javascript\n{ADD}\n```",
+        f"~~~py\n{ADD}\n~~~",
+        f"Sure!\n\n```python\n{ADD}\n```\nIt adds.",
+        f"```python\n{ADD}",
+        f"<think>\ndef no(): pass\n</think>\n{ADD}",
+        f"I think so.\n</think>\n\n```python\n{ADD}\n```",
+        f"Here is the function:\n\n{ADD}\n\nThis function adds two numbers.",
+        "\n".join("    " + line for line in ADD.splitlines()),
+    ],
+)
+def test_the_same_program_comes_out_of_every_wrapping(text: str) -> None:
+    found = answer(text)
+    assert (found.kind, found.text, found.sound) == (Kind.CODE, ADD, True)
+
+
+def test_of_several_fences_the_one_that_defines_what_was_asked_counts() -> None:
+    helper = "def helper(x):\n    return x\n\n\nprint(helper(1), helper(2), helper(3))"
+    text = f"```bash\npip install x\n```\n```python\n{helper}\n```\n```python\n{ADD}\n```"
+    assert answer(text, PROMPT).text == ADD
+    assert answer(text).text == helper
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return a + b",
+        "    return a + b",
+        "```python\nreturn a + b\n```",
+        "total = a\n    total += b\n    return total",
+        "if a:\n    return a + b\nreturn b",
+    ],
+)
+def test_a_body_alone_gets_the_header_of_the_prompt(body: str) -> None:
+    found = answer(body, PROMPT)
+    assert found.sound
+    assert found.text.startswith("def add(a: int, b: int) -> int:\n    ")
+
+
+def test_a_header_over_several_lines_is_found() -> None:
+    header = find_header("def f(\n    a,\n    b=(1, {2: 3}),\n) -> int:\n    pass\n")
+    assert header is not None
+    assert header.name == "f"
+
+
+@pytest.mark.parametrize("prompt", ["", "define (x", "def f(", "def f(a b):\n", "def f(\n" * 5000])
+def test_a_prompt_without_a_whole_header_has_none(prompt: str) -> None:
+    assert find_header(prompt) is None
+
+
+def test_broken_code_is_not_cut_until_it_compiles() -> None:
+    found = answer("def f(x):\n    y = 1\n    z = = 2\n    return y")
+    assert (found.kind, found.sound) == (Kind.CODE, False)
+
+
+@pytest.mark.parametrize("text", ["Yes", "Paris", "42", "It returns x. For example, f(1) is 2."])
+def test_prose_is_text_even_where_it_would_compile(text: str) -> None:
+    assert answer(text).kind is Kind.TEXT
+
+
+@pytest.mark.parametrize("text", ['{"b": 1.0, "a": [1]}', '```json\n{"a": [1], "b": 1}\n```'])
+def test_json_comes_out_canonical(text: str) -> None:
+    found = answer(text)
+    assert (found.kind, found.text) == (Kind.JSON, '{"a":[1],"b":1}')
+
+
+@pytest.mark.parametrize("text", ["", " \n\t", "<think>never done", "<think>a</think>\n"])
+def test_nothing_said_is_empty(text: str) -> None:
+    assert answer(text).kind is Kind.EMPTY
+
+
+def test_a_tag_inside_of_an_answer_is_not_reasoning() -> None:
+    text = "Models write <think>like this</think> first."
+    assert drop_reasoning(text) == text
+
+
+def test_a_fence_inside_of_a_longer_fence_is_part_of_it() -> None:
+    (block,) = fences("````md\n```python\nx\n```\n````")
+    assert block.body == "```python\nx\n```"
+
+
+def test_tool_calls_come_before_text_and_are_broken_without_json_arguments() -> None:
+    good = extract(Candidate("hm", (ToolCall("1", "ls", '{"path": "."}'),)))
+    bad = extract(Candidate("", (ToolCall("1", "ls", '{"path": '),)))
+    assert (good.kind, good.sound) == (Kind.TOOL_CALLS, True)
+    assert (bad.kind, bad.sound) == (Kind.TOOL_CALLS, False)

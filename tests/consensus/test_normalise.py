@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import pytest
+
+from local_swarm.consensus.canonical import canonical_calls, canonical_json
+from local_swarm.consensus.extract import Answer, Kind
+from local_swarm.consensus.normalise import normalise
+from local_swarm.consensus.tree import tree_tokens
+from local_swarm.domain.candidate import ToolCall
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("def f(a):\n    return a", "def f(value: int) -> int:\n  # same\n  return (value)"),
+        ('def f():\n    "doc"\n    return 1', "def f():\n    pass\n    return 1"),
+        ("def f():\n    pass", "def f():\n    ..."),
+        ("from typing import List\ndef f(x: List): return x", "def f(y): return y"),
+        ("def f(xs):\n    return [x for x in xs]", "def f(l):\n    return [e for e in l]"),
+        ("def f(x):\n    return [x for x in x]", "def f(y):\n    return [z for z in y]"),
+        ("def f(a):\n    t: int = a\n    return t", "def f(b):\n    u = b\n    return u"),
+        ("f = lambda q: q + g", "f = lambda r: r + g"),
+        (
+            "def f(a):\n    def g(b): return a + b\n    return g",
+            "def f(x):\n    def h(y): return x + y\n    return h",
+        ),
+        (
+            "def f():\n    n = 0\n    def g():\n        nonlocal n\n        n = 1",
+            "def f():\n    m = 0\n    def k():\n        nonlocal m\n        m = 1",
+        ),
+        (
+            "def f():\n    try: g()\n    except E as e: print(e)",
+            "def f():\n    try: g()\n    except E as err: print(err)",
+        ),
+        ("def f():\n    import m\n    return m.x", "def f():\n    import m as n\n    return n.x"),
+        (
+            "def f(p):\n    match p:\n        case [a, *b]: return a",
+            "def f(q):\n    match q:\n        case [c, *d]: return c",
+        ),
+        ("def f(l):\n    return any((y := x) for x in l) and y",) * 2,
+        ("x = 0x10", "x = 16"),
+    ],
+)
+def test_how_it_is_written_does_not_count(one: str, other: str) -> None:
+    assert tree_tokens(one) == tree_tokens(other) is not None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("def f(a): return a", "def g(a): return a"),
+        ("def f(a, b): return a - b", "def f(a, b): return b - a"),
+        ("def f(a): return a.x", "def f(a): return a.y"),
+        ("def f(a): return x", "def f(a): return y"),
+        ("def f(*, key): return key", "def f(*, name): return name"),
+        ("def f(a): return g(k=a)", "def f(a): return g(j=a)"),
+        ("def f(a): return a\nf(a=1)", "def f(b): return b\nf(b=1)"),
+        ("class C:\n    x: int", "class C:\n    y: int"),
+        ("class C:\n    def m(self): return x", "class C:\n    def m(self): return y"),
+        ("def f():\n    global n\n    n = 1", "def f():\n    global m\n    m = 1"),
+        ("def f():\n    n = 1", "def f():\n    global n\n    n = 1"),
+        ("def f(a): return 1", "def f(a): return 1.0"),
+        ("def f(a): return True", "def f(a): return 1"),
+        ("def f(a, /): return a", "def f(a): return a"),
+        ("def f(*a): return a", "def f(**a): return a"),
+        ("def f(a, b=1): return a", "def f(a=1, b=2): return a"),
+        ("x = 1", "y = 1"),
+        ("def f():\n  if a:\n    b()\n  c()", "def f():\n  if a:\n    b()\n    c()"),
+    ],
+)
+def test_what_is_said_counts(one: str, other: str) -> None:
+    assert tree_tokens(one) != tree_tokens(other)
+
+
+def test_a_tree_too_deep_for_recursion_is_compared_as_source() -> None:
+    source = "x = " + "-" * 500 + "1"
+    assert tree_tokens(source) is None
+    assert normalise(Answer(Kind.CODE, source)).key == f"source:{source}"
+
+
+def test_a_number_of_many_digits_has_a_form() -> None:
+    assert tree_tokens("x = 0x" + "f" * 9000) is not None
+
+
+def test_text_is_compared_by_its_words() -> None:
+    one = normalise(Answer(Kind.TEXT, "Yes,\n  it is."))
+    assert one == normalise(Answer(Kind.TEXT, "yes, IT is. "))
+
+
+def test_broken_code_keeps_its_case_and_indentation() -> None:
+    forms = {normalise(Answer(Kind.CODE, text, sound=False)).key for text in ("A(", "a(", " a(")}
+    assert len(forms) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ('{ "b": 2, "a": 1.0 }', '{"a":1,"b":2}'),
+        ("[1e2, -0.5, true, null]", "[100,-0.5,true,null]"),
+        ('"\\u00e9"', '"\\u00e9"'),
+        ("1e999", '"1e999"'),
+        ("NaN", None),
+        ("{'a': 1}", None),
+        ("[" * 5000 + "]" * 5000, None),
+        ("[" * 5000, None),
+        ('["' + "[" * 5000 + '"]', '["' + "[" * 5000 + '"]'),
+        ("9" * 5000 + "x", None),
+        ("[" + "1," * 200_000 + "1]", None),
+    ],
+)
+def test_equal_json_has_one_spelling(text: str, canonical: str | None) -> None:
+    assert canonical_json(text) == canonical
+
+
+def test_calls_are_equal_by_name_and_arguments_in_order() -> None:
+    def calls(*pairs: tuple[str, str]) -> str:
+        return canonical_calls([ToolCall(str(id(p)), *p) for p in pairs]).text
+
+    assert calls(("ls", '{"a": 1, "b": 2.0}')) == calls(("ls", '{"b":2,"a":1}'))
+    assert calls(("ls", "")) == calls(("ls", "{}"))
+    assert calls(("ls", "{}"), ("cat", "{}")) != calls(("cat", "{}"), ("ls", "{}"))
+    assert calls(("ls", "{}")) != calls(("ls", '{"a": 1}'))

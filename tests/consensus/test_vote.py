@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from local_swarm.consensus import Verdict, vote
+from local_swarm.consensus.strategies.registry import STRATEGIES
+from local_swarm.domain.candidate import Candidate, ToolCall
+from local_swarm.errors import UsageError
+
+ADD = "def add(a, b):\n    return a + b"
+ADD_TOO = '```python\ndef add(x: int, y: int) -> int:\n    """Sum."""\n    return x + y\n```'
+SUB = "def add(a, b):\n    return a - b"
+BROKEN = "def add(a, b):\n    return a +"
+
+
+def call(arguments: str, name: str = "read") -> Candidate:
+    return Candidate("", (ToolCall("x", name, arguments),))
+
+
+def test_the_winner_comes_with_agreement_clusters_and_reasons() -> None:
+    verdict = vote("", [SUB, ADD, ADD_TOO])
+    assert isinstance(verdict, Verdict)
+    assert verdict.index in (1, 2)
+    assert verdict.agreement == pytest.approx(2 / 3)
+    assert verdict.clusters == ((1, 2), (0,))
+    assert verdict.strategy == "auto"
+    assert verdict.reasons == (
+        "3 of 3 answers are code.",
+        "2 of 3 answers are the same program.",
+    )
+
+
+def test_one_candidate_wins_with_little_confidence() -> None:
+    verdict = vote("", [ADD])
+    assert (verdict.index, verdict.agreement, verdict.clusters) == (0, 1.0, ((0,),))
+    assert verdict.confidence < 0.5
+    assert verdict.reasons == ("There is only one answer.",)
+
+
+def test_no_candidates_is_an_error() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        vote("", [])
+
+
+def test_an_unknown_strategy_names_the_nearest_and_all() -> None:
+    with pytest.raises(UsageError) as raised:
+        vote("", [ADD], strategy="fuzy")
+    assert "Did you mean fuzzy?" in raised.value.hint
+    assert all(name in raised.value.hint for name in STRATEGIES)
+
+
+def test_running_code_is_refused() -> None:
+    with pytest.raises(UsageError, match="not available"):
+        vote("", [ADD], execute=True)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("empty", ["", " \n", "<think>hm</think>", "```\n```"])
+def test_an_empty_answer_never_wins(strategy: str, empty: str) -> None:
+    assert vote("", [empty, empty, ADD], strategy=strategy).index == 2
+
+
+@pytest.mark.parametrize("strategy", ["auto", "ast", "fuzzy"])
+def test_a_broken_answer_loses_to_a_sound_one(strategy: str) -> None:
+    cut = Candidate(BROKEN, finish_reason="length")
+    verdict = vote("", [cut, cut, ADD], strategy=strategy)
+    assert verdict.index == 2
+    assert "2 of 3 answers were broken or cut off." in verdict.reasons
+
+
+@pytest.mark.parametrize("error", ["Error: slot gone", '{"error": {"message": "x"}}'])
+def test_an_error_message_loses_to_an_answer(error: str) -> None:
+    assert vote("", [error, "It is blue."], strategy="fuzzy").index == 1
+
+
+def test_text_cut_off_loses_to_text_that_ended() -> None:
+    assert vote("", [Candidate("It is", finish_reason="length"), "It is so."]).index == 1
+
+
+def test_ast_prefers_any_program_to_talk() -> None:
+    assert vote("", ["I cannot.", "I cannot.", ADD], strategy="ast").index == 2
+
+
+def test_ast_does_not_trust_a_mere_plurality() -> None:
+    loop = "def total(xs):\n    t = {}\n    for x in xs:\n        t += x\n    return t"
+    alike = [loop.format("0"), loop.format("0.0"), loop.format("int()")]
+    trivial = ["def total(xs): pass"] * 2
+    assert vote("", [*trivial, *alike], strategy="ast").index >= 2
+
+
+def test_tool_calls_are_compared_by_content() -> None:
+    verdict = vote("", [call('{"p": "b"}'), call('{"p":"a","n":1}'), call('{"n": 1.0, "p": "a"}')])
+    assert verdict.index in (1, 2)
+    assert verdict.clusters == ((1, 2), (0,))
+
+
+def test_most_answers_decide_between_a_call_and_text() -> None:
+    assert vote("", ["Done.", call("{}"), call("{}")]).index == 1
+    assert vote("", ["All done.", "Done.", call("{}")]).index in (0, 1)
+    assert vote("", ["Done.", call("{}")]).index == 1
+
+
+def test_json_wins_by_equality() -> None:
+    assert vote("", ['{"a": 2}', '{"a": 1}', '{"a":1.0}']).index == 1
+
+
+def test_fuzzy_takes_the_answer_most_like_the_others() -> None:
+    texts = ["The sky is blue.", "The sky is blue today.", "Bananas!", "The sky was blue today."]
+    verdict = vote("", texts, strategy="fuzzy")
+    assert verdict.index == 1
+    assert verdict.agreement == 0.5
+    assert sorted(i for cluster in verdict.clusters for i in cluster) == [0, 1, 2, 3]
+
+
+def test_fastest_takes_the_first_to_arrive() -> None:
+    candidates = [Candidate(SUB, elapsed_s=2), Candidate(ADD, elapsed_s=1)]
+    assert vote("", candidates, strategy="fastest").index == 1
+    same = [replace(candidate, elapsed_s=1) for candidate in candidates]
+    assert vote("", same, strategy="fastest").index == 0
+
+
+def test_off_takes_the_first() -> None:
+    assert vote("", [SUB, ADD, ADD], strategy="off").index == 0
+
+
+def test_a_body_agrees_with_the_whole_function() -> None:
+    prompt = "def add(first, second):\n"
+    assert vote(prompt, ["return first + second", ADD, SUB]).clusters[0] == (0, 1)
+
+
+def test_importing_the_room_starts_nothing_heavy() -> None:
+    code = "import sys, local_swarm.consensus; print(sorted(sys.modules))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    for heavy in ("asyncio", "rapidfuzz", "numpy", "aiohttp", "threading"):
+        assert f"'{heavy}'" not in loaded.stdout

@@ -1,0 +1,189 @@
+"""What a plan says to an engine, and what a user may add."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from local_swarm.domain.plan import WorkerPlan
+from local_swarm.engines import extra_args
+from local_swarm.engines.environment import pin, worker_environment
+from local_swarm.engines.flags import plan_flags
+from local_swarm.engines.xllamacpp_flags import FLAGS
+from local_swarm.errors import EngineError, UsageError
+
+
+def flags(worker: WorkerPlan, **changes: object) -> list[str]:
+    return list(plan_flags(replace(worker, **changes), host="127.0.0.1", port=9000))  # type: ignore[arg-type]
+
+
+def value(words: list[str], flag: str) -> str:
+    assert words.count(flag) == 1, flag
+    return words[words.index(flag) + 1]
+
+
+def test_context_is_the_total_over_all_slots(worker: WorkerPlan) -> None:
+    words = flags(worker, ctx=16384, slots=6)
+    assert value(words, "-c") == "98304"
+    assert value(words, "-np") == "6"
+
+
+@pytest.mark.parametrize(
+    ("flag", "expected"),
+    [
+        ("-m", "/models/m.gguf"),
+        ("--alias", "m:7b"),
+        ("-ngl", "99"),
+        ("-ctk", "q8_0"),
+        ("-ctv", "f16"),
+        ("-b", "1024"),
+        ("-ub", "256"),
+        ("-fa", "on"),
+        ("--cache-ram", "128"),
+        ("--ctx-checkpoints", "3"),
+        ("-t", "4"),
+        ("-tb", "4"),
+        ("--fit", "off"),
+        ("--n-cpu-moe", "5"),
+        ("-ts", "3,1.5"),
+        ("-Cr", "0-3"),
+        ("-Crb", "0-3"),
+        ("--host", "127.0.0.1"),
+        ("--port", "9000"),
+    ],
+)
+def test_everything_the_plan_decided_is_said(worker: WorkerPlan, flag: str, expected: str) -> None:
+    words = flags(
+        worker,
+        model_path="/models/m.gguf",
+        model_id="m:7b",
+        devices=("CUDA0", "CUDA1"),
+        gpu_layers=99,
+        tensor_split=(3.0, 1.5),
+        threads=4,
+        cache_type_k="q8_0",
+        batch=1024,
+        ubatch=256,
+        flash_attention="on",
+        cache_ram_mib=128,
+        ctx_checkpoints=3,
+        cpu_moe_layers=5,
+        cpu_range="0-3",
+    )
+    assert value(words, flag) == expected
+
+
+def test_cache_and_repacking_are_always_explicit(worker: WorkerPlan) -> None:
+    assert {"--no-kv-unified", "--no-repack"} <= set(flags(worker))
+    assert {"-kvu", "--repack"} <= set(flags(worker, kv_unified=True, repack=True))
+
+
+def test_every_stream_and_a_probe_find_an_http_thread(worker: WorkerPlan) -> None:
+    assert int(value(flags(worker, slots=8), "--threads-http")) > 8
+
+
+def test_all_that_a_plan_says_is_closed_to_the_user(worker: WorkerPlan) -> None:
+    words = flags(
+        worker,
+        devices=("CUDA0", "CUDA1"),
+        tensor_split=(1.0, 1.0),
+        cpu_moe_layers=1,
+        cpu_range="0-1",
+    )
+    for flag in extra_args.flags_in([*words, *flags(worker)]):
+        with pytest.raises(UsageError, match=flag):
+            extra_args.check([flag])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--props"],
+        ["--temp", "0.2", "--tools", "all"],
+        ["--api-key", "x"],
+        ["--api_key", "x"],
+        ["--api-key=x"],
+        ["--slot-save-path", "d"],
+        ["-hf", "owner/repo"],
+        ["--model-url", "http://x"],
+        ["--models-dir", "d"],
+        ["--fim-qwen-7b-default"],
+        ["--gpt-oss-20b-default"],
+        ["--rpc", "host:1"],
+        ["--ui-mcp-proxy"],
+        ["--mcp-servers-json", "{}"],
+        ["--ssl-key-file", "k"],
+        ["--cors-origins", "*"],
+        ["--help"],
+        ["--mmproj-url", "http://x"],
+    ],
+)
+def test_what_safety_owns_is_refused_by_name(words: list[str]) -> None:
+    named = next(w for w in reversed(words) if w.startswith("-")).split("=")[0].replace("_", "-")
+    with pytest.raises(UsageError) as refusal:
+        extra_args.check(words)
+    assert named in refusal.value.message
+    assert refusal.value.hint
+    assert refusal.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--temp", "0.2", "--top-k", "20"],
+        ["--seed", "-1"],
+        ["--rope-freq-base", "1e6"],
+        ["--chat-template", "chatml"],
+        ["--no-warmup", "-lv", "4"],
+        ["--mmproj", "p.gguf"],
+    ],
+)
+def test_what_nobody_owns_passes_unchanged(words: list[str]) -> None:
+    assert extra_args.check(words) == tuple(words)
+
+
+def test_the_key_travels_in_the_environment(worker: WorkerPlan) -> None:
+    assert worker_environment(worker, "secret")["LLAMA_API_KEY"] == "secret"
+
+
+def test_a_cpu_worker_sees_no_gpu(worker: WorkerPlan) -> None:
+    hidden = pin(("cpu",))
+    assert hidden["CUDA_VISIBLE_DEVICES"] == ""
+    assert hidden["HIP_VISIBLE_DEVICES"] == "-1"
+    assert value(flags(worker), "--device") == "none"
+
+
+@pytest.mark.parametrize(
+    ("devices", "expected"),
+    [
+        (("CUDA1",), {"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
+        (
+            ("GPU-aa-bb", "GPU-cc-dd"),
+            {
+                "CUDA_VISIBLE_DEVICES": "GPU-aa-bb,GPU-cc-dd",
+                "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+            },
+        ),
+        (("ROCm0", "cpu"), {"HIP_VISIBLE_DEVICES": "0"}),
+        (("Vulkan2",), {"GGML_VK_VISIBLE_DEVICES": "2"}),
+        (("SYCL0",), {"ONEAPI_DEVICE_SELECTOR": "level_zero:0"}),
+        (("MTL0",), {}),
+    ],
+)
+def test_a_gpu_worker_sees_its_devices_only(
+    devices: tuple[str, ...], expected: dict[str, str]
+) -> None:
+    assert pin(devices) == expected
+
+
+@pytest.mark.parametrize("device", ["tpu0", "CUDA", "", "0"])
+def test_a_device_that_cannot_be_pinned_is_refused(device: str) -> None:
+    with pytest.raises(EngineError, match="pinned"):
+        pin((device,))
+
+
+def test_the_runner_knows_every_flag_of_a_plan(worker: WorkerPlan) -> None:
+    words = flags(worker, cpu_moe_layers=1, cpu_range="0-1", tensor_split=(1.0,), repack=True)
+    assert set(extra_args.flags_in([*words, "--no-repack", "-kvu"])) <= set(FLAGS)
