@@ -165,8 +165,8 @@ class Swarm:
         """Asks the fake again and again until the condition holds of its state."""
 
         async def wait() -> dict[str, Any]:
-            while not condition(state := await self.fake(worker)):
-                await asyncio.sleep(0.01)  # noqa: ASYNC110 (another process: there is no event)
+            while not condition(state := await self.fake(worker)):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)  # another process: there is no event to wait for
             return state
 
         return await asyncio.wait_for(wait(), PATIENCE_S)

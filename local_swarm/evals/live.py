@@ -15,7 +15,7 @@ from local_swarm.evals.tasks import Task
 
 VOTES = (3, 5, 8)
 DRAWS = 10  # random subsets per task for votes of fewer than all samples
-CONCURRENCY = 2  # one task's tests run while the next one's answers are written
+CONCURRENCY = 2  # the next answers are written while the tests of the last ones run
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +41,23 @@ def run(
 ) -> list[Outcome]:
     """Asks each task once with `samples` voters, through the gateway. Blocks for minutes."""
 
-    def one(numbered: tuple[int, Task]) -> Outcome:
+    def one(numbered: tuple[int, Task]) -> dict[str, Any]:
         number, task = numbered
-        body = {
-            "messages": [{"role": "user", "content": task.prompt}],
-            "temperature": temperature,
-            "seed": seed * 1_000_003 + number * samples,
-            "swarm": {"samples": samples, "strategy": strategy, "include_candidates": True},
-        }
-        outcome = _outcome(task, chat(body))
-        advance()
-        return outcome
+        return chat(
+            {
+                "messages": [{"role": "user", "content": task.prompt}],
+                "temperature": temperature,
+                "seed": seed * 1_000_003 + number * samples,
+                "swarm": {"samples": samples, "strategy": strategy, "include_candidates": True},
+            }
+        )
 
+    outcomes = []
     with ThreadPoolExecutor(CONCURRENCY) as pool:
-        return list(pool.map(one, enumerate(tasks)))
+        for task, answer in zip(tasks, pool.map(one, enumerate(tasks)), strict=True):
+            outcomes.append(_outcome(task, answer))
+            advance()
+    return outcomes
 
 
 def _outcome(task: Task, answer: dict[str, Any]) -> Outcome:

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from local_swarm.consensus import Verdict, vote
-from local_swarm.consensus.strategies.registry import STRATEGIES
+from local_swarm.consensus import STRATEGIES, Verdict, extract_code, vote
 from local_swarm.domain.candidate import Candidate, ToolCall
 from local_swarm.errors import UsageError
 
@@ -139,3 +138,9 @@ def test_importing_the_room_starts_nothing_heavy() -> None:
     )
     for heavy in ("asyncio", "rapidfuzz", "numpy", "aiohttp", "threading"):
         assert f"'{heavy}'" not in loaded.stdout
+
+
+def test_extract_code_gives_the_code_that_the_vote_compares() -> None:
+    assert extract_code(f"Sure:\n```\n{ADD}\n```") == ADD
+    assert extract_code("return a + b", "def add(a, b):\n") == ADD
+    assert set(STRATEGIES) == {"auto", "ast", "fuzzy", "fastest", "off"}
