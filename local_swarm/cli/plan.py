@@ -27,12 +27,12 @@ def plan(
     """Show what would run, where, and why. Starts nothing."""
     from local_swarm import hardware
     from local_swarm.cli import render
-    from local_swarm.swarm.compose import compose, plan_document
+    from local_swarm.swarm.planning import plan_document, prepare
 
     loaded = options.settings(config_path, **flags)
     host = hardware.load(hardware_file) if hardware_file else None
-    composition = compose(loaded.config, model=model, host=host)
-    document = plan_document(composition)
+    prepared = prepare(loaded.config, model=model, host=host)
+    document = plan_document(prepared)
     if json_:
         click.echo(json.dumps(document, indent=2))
     else:

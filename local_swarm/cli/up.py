@@ -45,18 +45,18 @@ def up(
     import asyncio
 
     from local_swarm.config.paths import user_paths
-    from local_swarm.swarm.compose import compose
     from local_swarm.swarm.lifecycle import Running, serve
+    from local_swarm.swarm.planning import prepare
     from local_swarm.telemetry import logs
 
     logs.configure(level="debug" if verbose else config.logs.level, prompts=config.logs.prompts)
-    composition = compose(config, model=model, engine_args=engine_args)
-    logs.hide(composition.child_key, *config.server.api_keys)
+    prepared = prepare(config, model=model, engine_args=engine_args)
+    logs.hide(prepared.child_key, *config.server.api_keys)
 
     def announce(swarm: Running) -> None:
         click.echo(swarm.ready_line)
 
-    asyncio.run(serve(composition, user_paths(), announce))
+    asyncio.run(serve(prepared, user_paths(), announce))
 
 
 def _detach(port: int, argv: list[str]) -> None:

@@ -21,13 +21,13 @@ from local_swarm.supervisor import runfile
 from local_swarm.supervisor.fleet import Fleet, Keeper
 from local_swarm.supervisor.runfile import ProcessId, RunFile
 from local_swarm.swarm.compose import (
-    Composition,
     gateway_settings,
     jobs,
     log_settings,
     restart_policy,
 )
 from local_swarm.swarm.notify import notify
+from local_swarm.swarm.planning import Prepared
 from local_swarm.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -56,35 +56,35 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    composition: Composition, paths: Paths, *, logs: Path | None = None
+    prepared: Prepared, paths: Paths, *, logs: Path | None = None
 ) -> AsyncIterator[Running]:
     """A swarm that is ready, stopped when the context closes. From the main thread only.
 
     `logs` is where the workers' logs go, a folder for each port by default. Raises BusyError when
     the port is taken, WorkerStartError when no worker comes up.
     """
-    config = composition.config
+    config = prepared.config
     token, control_key = secrets.token_hex(16), secrets.token_urlsafe(24)
     _refuse_second(paths, config.server.port)
     listener = listen(config.server.host, config.server.port)
     port = listener.getsockname()[1]
     logs = logs or chosen(config.logs.dir, paths.state / "logs") / str(port)
     fleet = Fleet(
-        jobs(composition),
+        jobs(prepared),
         restart_policy(config),
         run_token=token,
         logs=log_settings(config, ensured(logs)),
     )
-    settings = gateway_settings(composition, control_key=control_key)
+    settings = gateway_settings(prepared, control_key=control_key)
     with listener:
         async with fleet, serving(settings, fleet, listener) as gateway:
-            with _run_file(paths, gateway, fleet, composition.plan.model_id, control_key):
+            with _run_file(paths, gateway, fleet, prepared.plan.model_id, control_key):
                 fleet.start()
                 await _started(fleet)
                 ready = fleet.endpoints()
                 yield Running(
                     url=gateway.url,
-                    model_id=composition.plan.model_id,
+                    model_id=prepared.plan.model_id,
                     control_key=control_key,
                     workers=len(ready),
                     slots=sum(endpoint.slots for endpoint in ready),
@@ -93,9 +93,7 @@ async def running(
                 )
 
 
-async def serve(
-    composition: Composition, paths: Paths, announce: Callable[[Running], None]
-) -> None:
+async def serve(prepared: Prepared, paths: Paths, announce: Callable[[Running], None]) -> None:
     """Serves until SIGTERM or Ctrl-C, then lets running requests finish; a second one kills."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -109,13 +107,13 @@ async def serve(
 
     up = False
     with _signals(loop, asked):
-        async with running(composition, paths) as swarm:
+        async with running(prepared, paths) as swarm:
             up = True
             announce(swarm)
             notify(f"READY=1\nSTATUS=serving {swarm.model_id} at {swarm.url}")
             await stop.wait()
             notify("STOPPING=1")
-            timeout = composition.config.swarm.stop_timeout_s
+            timeout = prepared.config.swarm.stop_timeout_s
             if not await swarm.gateway.activity.drain(timeout):
                 log.warning("requests cut off", still_running=swarm.gateway.activity.in_flight)
 
