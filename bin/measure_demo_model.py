@@ -139,8 +139,11 @@ CARD = """\
 
 This model shows the path from a question to a voted answer. It does **not** show coding ability:
 it knows only the synthetic tasks of `local_swarm.evals.tasks` (a sentence that names a small
-Python function and its steps), and at temperature 0.8 it errs often enough for a vote to have
-something to do. Anything else it is asked, it answers with some function of that kind.
+Python function and its steps). Anything else it is asked, it answers with some function of that
+kind. It also errs by design, so that a vote has something to do: from step {recipe[slips_from]} of
+{recipe[steps]} on, each operator and constant in the training answers was swapped for its neighbour
+(`>` for `>=`, 4 for 5) with a chance of {recipe[slips]}. A vote on it is therefore easier than a
+vote on a real model, whose errors agree more often; do not read its gain as the gain to expect.
 
 - architecture: llama, {layers} layers, width {width}, {heads} heads ({kv_heads} for keys and
   values), SwiGLU {hidden}, {parameters} parameters, {vocab} tokens (byte-level BPE)
@@ -155,7 +158,9 @@ sha256: {sha256}
 
 One thread, seed {recipe[seed]}, torch {torch}. Data: {tasks} generated tasks, {tokens} tokens,
 {answer_tokens} of them in answers (only these count in the loss); hardly a task was seen twice.
-Final training loss: {final_loss} nats per answer token (running mean).
+Final training loss: {final_loss} nats per answer token (running mean, on answers with slips; just
+before the slips began it was 0.028). The run was made in three parts with `--resume`, at the steps
+where the data stream starts anew, so that one run should give the same file; that was not repeated.
 
 ## What it does
 

@@ -157,7 +157,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, default=Path("local_swarm/assets/demo.gguf"))
     parser.add_argument("--seed", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=10000, help="optimiser steps")
+    parser.add_argument("--steps", type=int, default=8000, help="optimiser steps")
     parser.add_argument("--batch", type=int, default=8, help="conversations in a step")
     parser.add_argument("--vocab", type=int, default=1024, help="tokens, special ones included")
     parser.add_argument("--width", type=int, default=128)
@@ -166,9 +166,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--kv-heads", type=int, default=2)
     parser.add_argument("--hidden", type=int, default=448, help="width inside the SwiGLU")
     parser.add_argument("--lr", type=float, default=3e-3, help="of AdamW")
-    parser.add_argument("--decay-from", type=int, default=1500, help="step where it begins to fall")
-    parser.add_argument("--slips-from", type=int, default=8000, help="step where slips begin")
-    parser.add_argument("--slips", type=float, default=0.0, help="chance of a slip at each place")
+    parser.add_argument("--decay-from", type=int, default=1250, help="step where it begins to fall")
+    parser.add_argument("--slips-from", type=int, default=7000, help="step where slips begin")
+    parser.add_argument("--slips", type=float, default=0.1, help="chance of a slip at each place")
     parser.add_argument("--checkpoints", type=Path, help="keep the state here every 250 steps")
     parser.add_argument(
         "--resume", type=Path, help="go on from this state, saved at --decay-from or --slips-from"

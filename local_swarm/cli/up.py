@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+import local_swarm.__main__
 from local_swarm.cli import options
 
 DETACH_TIMEOUT_S = 600.0
@@ -68,7 +69,7 @@ def _detach(port: int, argv: list[str]) -> None:
     command = [a for a in argv[1:] if a != "--detach"]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "local_swarm", *command],
+            [sys.executable, local_swarm.__main__.__file__, *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -1,12 +1,12 @@
-"""The child of the xllamacpp engine: `xllamacpp_runner.py <llama-server flags>`.
+"""The child of the xllamacpp engine: `python -m local_swarm.engines.xllamacpp_runner <flags>`.
 
 Takes every flag a plan emits and those listed in `xllamacpp_flags.py`; the key comes from
 LLAMA_API_KEY. Logs go to stderr. Ends with
   0  after SIGTERM or SIGINT, at once, also with requests in flight
   1  when the model or the port cannot be used (while the model loads, a signal simply kills)
   2  on a flag it does not know
-In each case but the first the last line on stderr says why. `--help` lists the flags. Where
-LSWARM_PARENT_PID is given (Linux) it is killed when that process, its parent, ends.
+In each case but the first the last line on stderr says why. `--help` lists the flags. On Linux it
+is killed when its parent ends.
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ def fail(code: int, message: str) -> NoReturn:
     sys.exit(code)
 
 
-def die_with_parent(parent: str | None) -> None:
+def die_with_parent() -> None:
     """Linux: asks the kernel for SIGKILL when the parent's thread that started us ends."""
-    if not parent or sys.platform != "linux":
+    if sys.platform != "linux":
         return
+    parent = os.getppid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    # It may have died before the call. Comparing with 1 would be wrong: in a container the parent
+    # It may have died during the call. Comparing with 1 would be wrong: in a container the parent
     # is often PID 1 itself.
-    if os.getppid() != int(parent):
+    if os.getppid() != parent:
         fail(1, f"the parent {parent} is gone")
 
 
@@ -120,7 +121,7 @@ def wait_for_signal() -> None:
 def main(argv: Sequence[str]) -> None:
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
-    die_with_parent(os.environ.get("LSWARM_PARENT_PID"))
+    die_with_parent()
     if "--help" in argv:
         print_flags()
         return

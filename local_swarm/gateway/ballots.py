@@ -11,6 +11,7 @@ import msgspec
 
 from local_swarm.domain.candidate import Candidate
 from local_swarm.domain.verdict import Verdict
+from local_swarm.gateway import vote_process
 from local_swarm.gateway.vote_process import HEADER, VoteReply, VoteRequest, frame
 from local_swarm.telemetry.logs import get_logger
 
@@ -65,8 +66,9 @@ class VoteProcess:
     async def _start(self) -> asyncio.subprocess.Process:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "local_swarm.gateway.vote_process",
+            # By path: with -m a file in the current folder, somebody's cloned repository, could
+            # stand in for a module.
+            vote_process.__file__,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,  # a Ctrl-C is for the supervisor

@@ -14,6 +14,7 @@ from local_swarm.domain.launch import LaunchSpec
 from local_swarm.supervisor.logs import WorkerLog
 
 GUARD = Path(__file__).with_name("guard.py")
+DROPPED = ("LSWARM_", "LLAMA_ARG_", "LLAMA_API_KEY")
 RUN_TOKEN = "LSWARM_RUN_TOKEN"  # in every child's environment: proves whose it is
 
 
@@ -81,6 +82,7 @@ async def spawn(spec: LaunchSpec, log: WorkerLog, *, run_token: str) -> ChildPro
 def child_environment(
     parent: Mapping[str, str], added: Mapping[str, str], run_token: str
 ) -> dict[str, str]:
-    """The parent's environment without our own settings (they hold keys), plus what is asked."""
-    kept = {k: v for k, v in parent.items() if not k.startswith("LSWARM_")}
+    """The parent's environment plus what is asked; without our own settings (they hold keys) and
+    the engine's (`LLAMA_ARG_*` would open doors that the flags leave closed)."""
+    kept = {k: v for k, v in parent.items() if not k.startswith(DROPPED)}
     return {**kept, **added, RUN_TOKEN: run_token}

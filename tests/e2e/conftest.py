@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 PATIENCE_S = 60.0
-LSWARM = [sys.executable, "-m", "local_swarm"]
+LSWARM = [str(Path(sys.executable).with_name("lswarm"))]
 READY = re.compile(r"^READY (?P<url>http://\S+)/v1 model=(?P<model>\S+) workers=\d+ slots=\d+$")
 
 

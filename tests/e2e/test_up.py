@@ -133,6 +133,16 @@ def test_the_key_of_the_children_is_nowhere_to_be_seen(
         assert "very-secret-key" not in log.read_text(), log
 
 
+def test_files_of_the_current_folder_are_never_run(up: Callable[..., Up], lswarm: Lswarm) -> None:
+    for name in ("socket", "ctypes", "msgspec", "rapidfuzz", "xllamacpp", "local_swarm"):
+        (lswarm.home / f"{name}.py").write_text("open('was-run', 'w')")
+    swarm = up("--ctx", "1024")
+    with client_of(swarm) as client:
+        answer = client.chat.completions.create(model="swarm", messages=QUESTION, max_tokens=50)
+        assert answer.model_extra["swarm"]["strategy"] == "auto"
+    assert not (lswarm.home / "was-run").exists()
+
+
 def test_up_detached_returns_when_ready(lswarm: Lswarm) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

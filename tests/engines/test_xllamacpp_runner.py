@@ -18,11 +18,10 @@ from local_swarm.engines.xllamacpp import RUNNER
 from local_swarm.engines.xllamacpp_flags import FLAGS, apply, parse
 from local_swarm.engines.xllamacpp_values import cpu_mask, cpu_range, experts_on_cpu, tensor_split
 
-FAKE = Path(__file__).parents[1] / "fakes" / "fake_llama_server.py"
-# Starts its arguments with LSWARM_PARENT_PID set, says their pid, and waits to be killed.
+# Starts its arguments, says their pid, and waits to be killed.
 PARENT = """
-import os, subprocess, sys
-child = subprocess.Popen(sys.argv[1:], env={**os.environ, "LSWARM_PARENT_PID": str(os.getpid())})
+import subprocess, sys
+child = subprocess.Popen(sys.argv[1:])
 print(child.pid, flush=True)
 child.wait()
 """
@@ -135,25 +134,23 @@ def test_files_of_the_current_folder_do_not_stand_in_for_modules(tmp_path: Path)
     assert "gone.gguf" in line
 
 
-def test_a_runner_whose_parent_is_another_does_not_start(tmp_path: Path) -> None:
-    if sys.platform != "linux":
-        pytest.skip("the kernel of this system has no parent-death signal")
-    code, line = ended("-m", "x.gguf", cwd=tmp_path, LSWARM_PARENT_PID="1999999")
-    assert code == 1
-    assert "parent" in line
+def test_the_runner_is_a_module_too() -> None:
+    pytest.importorskip("xllamacpp")
+    command = [sys.executable, "-m", "local_swarm.engines.xllamacpp_runner", "-m", "gone.gguf"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert "gone.gguf" in done.stderr
 
 
-@pytest.fixture(params=["runner", "fake"])
-async def orphan(request: Any, worker: Any, tmp_path: Path) -> AsyncIterator[tuple[Any, int]]:
+@pytest.fixture
+async def orphan(worker: Any) -> AsyncIterator[tuple[Any, int]]:
     """A child in its parent's arms: (the parent's process, the child's pid)."""
     if sys.platform != "linux":
         pytest.skip("the kernel of this system has no parent-death signal")
-    if request.param == "runner":
-        pytest.importorskip("xllamacpp")
+    pytest.importorskip("xllamacpp")
     spec = ENGINES["xllamacpp"]("").launch(worker, host="127.0.0.1", port=0, api_key="k")
-    argv = [sys.executable, str(FAKE), *spec.argv[2:]] if request.param == "fake" else spec.argv
     parent = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", PARENT, *argv),
+        *(sys.executable, "-c", PARENT, *spec.argv),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

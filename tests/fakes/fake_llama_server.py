@@ -15,7 +15,6 @@ FAKE_LLAMA_SCRIPT and POST /_fake/script can ask for. Further control, without a
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import signal
 import sys
@@ -33,7 +32,7 @@ from fake_slots import Slots
 from fake_wire import apply_template, error_body
 
 PUBLIC = {"/health", "/v1/health"}
-SHOWN_ENV = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "LSWARM_PARENT_PID")
+SHOWN_ENV = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 
 
 @dataclass
@@ -257,16 +256,6 @@ class Fake:
         print("fake llama-server: ignoring the signal as told", file=sys.stderr, flush=True)
 
 
-def die_with_parent() -> None:
-    """Linux: be killed when the process named by LSWARM_PARENT_PID is gone."""
-    parent = os.environ.get("LSWARM_PARENT_PID")
-    if not parent or not sys.platform.startswith("linux"):
-        return
-    ctypes.CDLL(None).prctl(1, int(signal.SIGKILL), 0, 0, 0)
-    if os.getppid() != int(parent):
-        sys.exit(1)
-
-
 def check_start(flags: Flags, script: Script) -> None:
     """Exits where the script, or a bad model, says so."""
     code = script.get("start_exit")
@@ -302,7 +291,6 @@ async def serve(flags: Flags, argv: Sequence[str], script: Script) -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    die_with_parent()
     flags, script = parse_flags(argv), Script.from_environment()
     check_start(flags, script)
     asyncio.run(serve(flags, argv, script))
