@@ -9,12 +9,15 @@
      ├── BusyError             7  a port or a lock is taken
      ├── NotRunningError       8  there is no swarm to talk to
      ├── WorkerStartError      9  a worker could not start
+     ├── Interrupted         130  Ctrl-C, or asked to end by a signal
      └── RequestError             one HTTP request failed
           ├── InvalidRequest      400, the client is to blame
+          ├── Unauthorized        401, no valid key
+          ├── UnknownModel        404, not served here
           ├── ContextExceeded     400, too long for a slot
+          ├── PoisonRequest       400, two workers died under it
           ├── Overloaded          503, the queue is full
-          ├── PoisonRequest       500, two workers died under it
-          └── NoVoterAnswered     502, no worker gave an answer
+          ├── NoVoterAnswered     502, no worker gave an answer
           └── DeadlineExceeded    504, no worker answered in time
 
 An error is raised where its cause is known and shown once, at the edge: the command line prints
@@ -95,6 +98,12 @@ class WorkerStartError(LocalSwarmError):
     blame = Blame.WORKER
 
 
+class Interrupted(LocalSwarmError):
+    exit_code = 130
+    code = "interrupted"
+    blame = Blame.CLIENT
+
+
 class RequestError(LocalSwarmError):
     """One HTTP request failed; `param` names the offending field, `extra` joins the error body."""
 
@@ -156,8 +165,11 @@ class Overloaded(RequestError):
 
 
 class PoisonRequest(RequestError):
-    http_status = 500
+    """Two workers died under the request. A 400: clients retry a 5xx, and so would kill more."""
+
+    http_status = 400
     code = "poison_request"
+    type = "invalid_request_error"
     blame = Blame.CLIENT
 
 

@@ -90,7 +90,7 @@ async def until(fleet: Fleet, condition: Callable[[], bool]) -> None:
 
     async def wait() -> None:
         while not condition():
-            await fleet.wait_change()
+            await fleet.next_change().wait()
 
     await asyncio.wait_for(wait(), PATIENCE_S)
 

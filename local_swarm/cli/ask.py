@@ -94,9 +94,11 @@ def _ask(
 
     if not own:
         try:
-            return control.Client.of(control.find(user_paths(), port)).chat(body)
+            run = control.find(user_paths(), port)
         except NotRunningError:
             if port is not None:
                 raise
+        else:
+            return control.Client.of(run).chat(body)
     render.say("Starting a swarm for this question ...")
     return with_swarm(config, model, lambda client: client.chat(body))

@@ -11,7 +11,7 @@ from typing import TypeVar
 from local_swarm.config import Config
 from local_swarm.config.paths import user_paths
 from local_swarm.swarm.control import Client
-from local_swarm.swarm.lifecycle import running
+from local_swarm.swarm.lifecycle import interruptible, running
 from local_swarm.swarm.planning import prepare
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ def with_swarm(config: Config, model: str | None, work: Callable[[Client], T]) -
     prepared = prepare(config, model=model)
 
     async def run(logs: Path) -> T:
-        async with running(prepared, user_paths(), logs=logs) as swarm:
+        async with interruptible(), running(prepared, user_paths(), logs=logs) as swarm:
             return await asyncio.to_thread(work, Client(swarm.url, swarm.control_key))
 
     with tempfile.TemporaryDirectory(prefix="lswarm-") as logs:

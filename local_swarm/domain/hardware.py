@@ -7,11 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Cpu:
-    """`physical` and `logical` are cores this process may use."""
+    """`physical` and `logical` are cores this process may use.
+
+    `numa` holds the numbers of those cores by memory node; empty where there is one node, or the
+    system does not say.
+    """
 
     model: str | None
     physical: int | None
     logical: int
+    numa: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,13 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """An accelerator. `backend` is llama.cpp's own name for it (CUDA, Vulkan, Metal, ...)."""
+    """An accelerator. `backend` is llama.cpp's own name for it (CUDA, Vulkan, Metal, ...).
+
+    `id` is what a worker is pinned by: llama.cpp's name of the device (CUDA0), or the UUID of a
+    MIG instance. `bus_id` is the PCI address (0000:01:00.0). An `integrated` device has no memory
+    of its own: its bytes are part of the host's RAM. `compute_capability` is the vendor's name of
+    the instruction set (8.9, gfx1100). `others_bytes` is what other processes hold on it now.
+    """
 
     id: str
     uuid: str | None
@@ -35,11 +46,19 @@ class Device:
     total_bytes: int | None
     free_bytes: int | None
     driver: str | None
+    bus_id: str | None = None
+    integrated: bool | None = None
+    compute_capability: str | None = None
+    others_bytes: int | None = None
+    power_limit_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class HostSnapshot:
-    """One machine at one moment; every plan is a pure function of it."""
+    """One machine at one moment; every plan is a pure function of it.
+
+    `unified`: what accelerators it has all work in the host's RAM.
+    """
 
     os: str
     arch: str

@@ -16,12 +16,59 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFacts:
-    """The header of one GGUF file, read but not interpreted beyond its own words.
+class Window:
+    """A sliding window as the file declares it. Whether it means anything, the architecture decides.
 
-    `heads_kv` has one entry per layer. `key_length` and `value_length` are per head.
-    `size_bytes` is the file; `tensors` say what the weights take. `experts_used` is how many
-    experts answer for one token, 0 for a dense model.
+    `size` is tokens, None where nothing is declared. `pattern` is the declared period, or one flag
+    per layer (True: this layer slides). The lengths are per head, 0 where they are not special.
+    """
+
+    size: int | None = None
+    pattern: int | tuple[bool, ...] | None = None
+    key_length: int = 0
+    value_length: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrence:
+    """Sizes of recurrent layers, 0 where the file names none, and which layers they are.
+
+    `layers` and `interval` (every n-th layer attends) are what the file says, None where it is
+    silent.
+    """
+
+    conv_kernel: int = 0
+    inner: int = 0
+    state: int = 0
+    groups: int = 0
+    wkv_head: int = 0
+    token_shifts: int = 2
+    shortconv: int = 0
+    kda_head: int = 0
+    layers: tuple[bool, ...] | None = None
+    interval: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Indexer:
+    """The key cache of sparse attention; `full` flags the layers that own one, where it is said."""
+
+    key_length: int = 0
+    top_k: int = 0
+    pooled: bool = False
+    full: tuple[bool, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """The header of one model, read but not interpreted beyond its own words.
+
+    `heads_kv`, `heads_by_layer` and `feed_forward` have one entry per layer (the last two are empty
+    in facts that come from elsewhere than a header). `key_length` and `value_length` are per head.
+    `path` is the file, the first of `parts` where there are several, and `size_bytes` is all of
+    them; `tensors` say what the weights take. `experts_used` is how many experts answer for one token, 0 for a
+    dense model. The last `nextn_layers` of `layers` only draft, and all are run `loops` times.
+    `latent` says that the file has the heads of latent attention apart (`key_length_mla`).
     """
 
     path: str
@@ -39,3 +86,15 @@ class ModelFacts:
     has_chat_template: bool
     tensors: tuple[Tensor, ...]
     experts_used: int = 0
+    heads_by_layer: tuple[int, ...] = ()
+    feed_forward: tuple[int, ...] = ()
+    nextn_layers: int = 0
+    loops: int = 1
+    lead_dense: int = 0
+    shared_kv_layers: int = 0
+    latent: bool = False
+    window: Window = Window()
+    recurrence: Recurrence = Recurrence()
+    indexer: Indexer = Indexer()
+    parts: tuple[str, ...] = ()
+    big_endian: bool = False

@@ -103,7 +103,7 @@ def build(
         metrics=metrics,
     )
     overview = Overview(served, fleet, ledger, stats, activity, metrics)
-    hosts = {*settings.hosts, settings.host}
+    hosts = {host.lower() for host in (*settings.hosts, settings.host)}
     door = Door(keys=settings.keys, hosts=hosts, metrics=metrics)
     app = web.Application(
         middlewares=[door_middleware(door)], client_max_size=settings.max_body_bytes

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import ContentEncodingError
 
 from local_swarm.domain.verdict import Verdict
 from local_swarm.errors import InvalidRequest, Overloaded
@@ -26,6 +27,7 @@ from local_swarm.wire.answer import Answer, Envelope, chunks, completion
 from local_swarm.wire.chat import ChatRequest
 from local_swarm.wire.sse import DONE, encode_event
 
+BODY_TIMEOUT_S = 60.0
 SESSION_HEADERS = ("X-Session-Affinity", "X-Session-Id")
 
 
@@ -72,16 +74,15 @@ class Chat:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Raises a RequestError before anything was sent; later errors are in the stream."""
+        body = await read_json(request)  # before it counts: half a body must not hold up a stop
         if self._activity.draining:
             raise Overloaded("The swarm is stopping.", retry_after_s=10)
         with self._activity:
-            return await self._answer(request)
+            return await self._answer(request, body)
 
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, body: object) -> web.StreamResponse:
         started = time.monotonic()
-        chat = ChatRequest.parse(
-            await read_json(request), strategy_header=request.headers.get("X-Swarm-Strategy")
-        )
+        chat = ChatRequest.parse(body, strategy_header=request.headers.get("X-Swarm-Strategy"))
         turn = turn_of(
             chat,
             self._served,
@@ -168,10 +169,9 @@ class Chat:
         candidates = [answer.candidate() for answer in answers]
         if turn.voted and turn.strategy != "off" and len(answers) > 1:
             verdict = await self._ballots.vote(chat.prompt, candidates, turn.strategy)
-        else:
-            verdict = _alone(turn, len(answers))
-        if turn.voted:
             self._metrics.voted(verdict.agreement)
+        else:
+            verdict = _uncompared(turn, len(answers), collected.asked)
         ranked = [answers[i] for i in ranking(verdict, len(answers))]
         facts: dict[str, Any] = {
             "strategy": verdict.strategy,
@@ -182,7 +182,7 @@ class Chat:
             "winner": verdict.index,
             "elapsed_ms": round(1000 * (time.monotonic() - started)),
             "completion_tokens": sum(a.completion_tokens or 0 for a in answers),
-            "reasons": list(verdict.reasons),
+            "reasons": [*verdict.reasons, *_shortfall(turn, len(answers))],
         }
         if turn.why:
             facts["why"] = turn.why
@@ -208,16 +208,24 @@ def ranking(verdict: Verdict, count: int) -> list[int]:
     return order
 
 
-def _alone(turn: Turn, count: int) -> Verdict:
-    """There is nothing to compare: the first answer it is."""
+def _uncompared(turn: Turn, answered: int, asked: int) -> Verdict:
+    """There was nothing to compare: the first answer it is, and nobody is known to agree."""
     return Verdict(
         index=0,
-        agreement=1.0 if count == 1 else 1 / count,
+        agreement=1 / max(1, asked),
         confidence=0.0,
         strategy=turn.strategy,
-        clusters=tuple((i,) for i in range(count)),
-        reasons=(turn.why or "only one voter answered",),
+        clusters=tuple((i,) for i in range(answered)),
+        reasons=(turn.why or "Only one voter answered.",),
     )
+
+
+def _shortfall(turn: Turn, answered: int) -> list[str]:
+    """Said where time or trouble left fewer answers than were insisted on."""
+    needed = turn.want if turn.exact else turn.quorum
+    if answered >= needed or turn.strategy == "fastest":
+        return []
+    return [f"Only {answered} of the {needed} answers wanted arrived."]
 
 
 def _shown(answers: list[Answer], verdict: Verdict) -> list[dict[str, Any]]:
@@ -243,9 +251,13 @@ def _shown(answers: list[Answer], verdict: Verdict) -> list[dict[str, Any]]:
 
 
 async def read_json(request: web.Request) -> object:
-    """The request's body. Raises InvalidRequest for what is not JSON."""
-    body = await request.read()
+    """The request's body. Raises InvalidRequest for what is not JSON or does not come."""
     try:
+        body = await asyncio.wait_for(request.read(), BODY_TIMEOUT_S)
         return msgspec.json.decode(body)
+    except asyncio.TimeoutError as exc:
+        raise InvalidRequest(f"The body did not arrive within {BODY_TIMEOUT_S:g} s.") from exc
+    except (web.RequestPayloadError, ContentEncodingError) as exc:
+        raise InvalidRequest(f"The body cannot be read: {exc}.") from exc
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise InvalidRequest(f"The body is not valid JSON: {exc}.") from exc

@@ -14,15 +14,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local_swarm.domain.endpoint import Endpoint
-from local_swarm.domain.worker import Death
 from local_swarm.errors import DeadlineExceeded, RequestError
 from local_swarm.gateway.ledger import Lease, Ledger, Need
 from local_swarm.gateway.ports import Fleet
 from local_swarm.gateway.stats import Stats
-from local_swarm.gateway.trouble import Trouble, as_upstream_error
+from local_swarm.gateway.trouble import RETRY_PAUSE_S, Trouble
 from local_swarm.gateway.upstream import Lost, Upstream, UpstreamError, parse_event
+from local_swarm.telemetry.logs import get_logger
 from local_swarm.wire.answer import Answer, Assembly
 from local_swarm.wire.chat import ChatRequest
+
+log = get_logger(__name__)
 
 DEATH_NOTICE_S = 2.0  # a broken connection is often seen before the exit that caused it
 CHAT_PATH = "/v1/chat/completions"
@@ -52,9 +54,15 @@ class Ask:
 
 @dataclass(slots=True)
 class Collected:
-    """The finished answers in order of arrival, and how many voters were asked in the end."""
+    """The finished answers in order of arrival.
+
+    `asked` is how many voters there were, `seeds` how many seeds were given out (more where
+    voters were lost and others asked instead), `rounds` how often slots were taken.
+    """
 
     asked: int = 0
+    seeds: int = 0
+    rounds: int = 0
     answers: list[Answer] = field(default_factory=list)
 
 
@@ -78,24 +86,23 @@ class Fanout:
         deadline = time.monotonic() + ask.within_s
         collected = Collected()
         trouble = Trouble()
-        while True:
-            left = deadline - time.monotonic()
-            try:
-                await self._round(ask, left, collected, trouble)
-            except DeadlineExceeded:
-                if not collected.answers:
-                    raise
-                return collected
-            if len(collected.answers) >= _enough(ask, collected):
-                return collected
-            error = trouble.verdict()
-            if error is not None:
-                return _best_of(collected, error)
+        try:
+            while True:
+                await self._round(ask, deadline, collected, trouble)
+                if len(collected.answers) >= _enough(ask, collected):
+                    return collected
+                if (error := trouble.verdict()) is not None:
+                    raise error
+        except RequestError:
+            # Fewer answers than wanted are still answers; none at all is the error.
+            if not collected.answers:
+                raise
+            return collected
 
-    async def _round(self, ask: Ask, left: float, collected: Collected, trouble: Trouble) -> None:
-        """Asks for the answers still missing, once."""
-        if left <= 0:
-            raise DeadlineExceeded(f"No answer within {ask.within_s:.0f} s.")
+    async def _round(
+        self, ask: Ask, deadline: float, collected: Collected, trouble: Trouble
+    ) -> None:
+        """Asks for the answers still missing, once. Raises DeadlineExceeded, Overloaded."""
         have = len(collected.answers)
         need = Need(
             want=ask.want - have,
@@ -103,30 +110,29 @@ class Fanout:
             solo=ask.solo,
             conversation=ask.conversation,
         )
-        started = time.monotonic()
-        leases = await self._ledger.acquire(need, within_s=left)
-        left -= time.monotonic() - started
-        offset = have
+        again = collected.rounds > 0
+        leases = await self._ledger.acquire(need, within_s=_left(ask, deadline), again=again)
+        collected.rounds += 1
         tasks = []
         for lease in leases:
-            coroutine = self._attempt(ask, lease, offset, collected)
+            coroutine = self._attempt(ask, lease, collected.seeds, collected)
             tasks.append(asyncio.create_task(coroutine, name=f"ask-{lease.endpoint.id}"))
-            offset += len(lease.slots)
-        collected.asked = max(collected.asked, offset)
+            collected.seeds += len(lease.slots)
+        collected.asked = max(collected.asked, have + sum(len(lease.slots) for lease in leases))
         try:
-            late = await _wait(tasks, max(0.0, left), lambda: ask.first and bool(collected.answers))
+            late = await _wait(
+                tasks, deadline, lambda: ask.first and any(_is_over(a) for a in collected.answers)
+            )
         finally:
-            await _end(tasks)
-            self._ledger.release(leases)
+            try:
+                await _end(tasks)
+            finally:
+                self._ledger.release(leases)
         if late:
-            raise DeadlineExceeded(f"No answer within {ask.within_s:.0f} s.")
+            raise _too_late(ask)
         for lease, task in zip(leases, tasks, strict=True):
             if not task.cancelled() and (error := task.result()) is not None:
-                death = await self.death_behind(lease, error)
-                if death is not None:
-                    trouble.died(death)
-                else:
-                    trouble.failed(error)
+                await self.account_for(lease, error, trouble)
 
     async def _attempt(
         self, ask: Ask, lease: Lease, offset: int, collected: Collected
@@ -137,20 +143,21 @@ class Fanout:
         assembly = Assembly(endpoint.id, len(lease.slots))
         started = time.monotonic()
         try:
-            stream = self._upstream.stream(endpoint, CHAT_PATH, body, accepted=ask.accepted)
+            stream = self._upstream.stream(
+                endpoint, CHAT_PATH, body, within_s=ask.within_s, accepted=ask.accepted
+            )
             async with stream as events:
                 async for data in events:
                     assembly.take(parse_event(data), time.monotonic() - started)
-                    if ask.first and any(a.finish_reason for a in assembly.answers):
+                    if ask.first and any(_is_over(a) for a in assembly.answers):
                         return None
             if not assembly.complete:
                 raise Lost(f"{endpoint.id} ended the stream before the answer")
         except UpstreamError as exc:
             return exc
-        except asyncio.CancelledError:
-            raise
         except Exception as exc:
-            return as_upstream_error(exc)
+            log.exception("an answer could not be read", worker=endpoint.id)
+            return Lost(f"{type(exc).__name__}: {exc}")
         finally:
             finished = [a for a in assembly.answers if a.finish_reason]
             collected.answers.extend(sorted(finished, key=lambda a: a.elapsed_s))
@@ -173,10 +180,32 @@ class Fanout:
             self._fleet.served(endpoint.id, endpoint.generation)
             self._stats.finished(endpoint.id, finished)
 
-    async def death_behind(self, lease: Lease, error: UpstreamError) -> Death | None:
-        """The death of the worker that explains the error, None if it lives on."""
+    async def account_for(self, lease: Lease, error: UpstreamError, trouble: Trouble) -> None:
+        """Finds out whether the worker died of it or lives on; in that case pauses a moment."""
+        endpoint = lease.endpoint
         within_s = DEATH_NOTICE_S if isinstance(error, Lost) else 0.0
-        return await self._fleet.death_of(lease.endpoint.id, lease.endpoint.generation, within_s)
+        death = await self._fleet.death_of(endpoint.id, endpoint.generation, within_s)
+        if death is not None:
+            trouble.died(death)
+        else:
+            trouble.failed(error)
+            await asyncio.sleep(RETRY_PAUSE_S)
+
+
+def _left(ask: Ask, deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise _too_late(ask)
+    return left
+
+
+def _too_late(ask: Ask) -> DeadlineExceeded:
+    return DeadlineExceeded(f"No answer within {ask.within_s:g} s.")
+
+
+def _is_over(answer: Answer) -> bool:
+    """Finished, and its usage has been told (an engine that tells none ends its stream)."""
+    return answer.finish_reason is not None and answer.usage is not None
 
 
 def _enough(ask: Ask, collected: Collected) -> int:
@@ -186,10 +215,9 @@ def _enough(ask: Ask, collected: Collected) -> int:
 
 
 async def _wait(
-    tasks: list[asyncio.Task[UpstreamError | None]], timeout: float, enough: Callable[[], bool]
+    tasks: list[asyncio.Task[UpstreamError | None]], deadline: float, enough: Callable[[], bool]
 ) -> bool:
     """Waits until all tasks have ended or there is enough. True when time ran out first."""
-    deadline = time.monotonic() + timeout
     pending = set(tasks)
     while pending and not enough():
         left = deadline - time.monotonic()
@@ -199,13 +227,6 @@ async def _wait(
         if not done:
             return True
     return False
-
-
-def _best_of(collected: Collected, error: RequestError) -> Collected:
-    """Fewer answers than the quorum are still answers; none at all is the error."""
-    if not collected.answers:
-        raise error
-    return collected
 
 
 async def _end(tasks: Iterable[asyncio.Task[UpstreamError | None]]) -> None:

@@ -81,7 +81,7 @@ class Ledger:
     def __init__(self, *, max_waiting: int = 64) -> None:
         self._max_waiting = max_waiting
         self._seats: dict[str, Seat] = {}
-        self._expected_voting = 0
+        self._expected_voting = self._expected_slots = 0
         self._waiting: deque[_Waiter] = deque()
         self._memory: OrderedDict[str, tuple[Seat, int]] = OrderedDict()
         self._tick = 0
@@ -101,7 +101,8 @@ class Ledger:
 
     @property
     def slots(self) -> int:
-        return sum(seat.endpoint.slots for seat in self._seats.values())
+        """All slots when every expected worker is there."""
+        return self._expected_slots
 
     def busy(self, worker: str) -> int:
         seat = self._seats.get(worker)
@@ -115,19 +116,28 @@ class Ledger:
             same = known is not None and known.endpoint.generation == endpoint.generation
             seats[endpoint.id] = known if known is not None and same else Seat(endpoint)
         self._seats = seats
+        expected = list(expected)
         self._expected_voting = sum(e.slots - e.lanes for e in expected)
+        self._expected_slots = sum(e.slots for e in expected)
         self._dispatch()
 
-    async def acquire(self, need: Need, *, within_s: float) -> tuple[Lease, ...]:
+    async def acquire(
+        self, need: Need, *, within_s: float, again: bool = False
+    ) -> tuple[Lease, ...]:
         """Slots for `need`, waiting up to `within_s` seconds.
 
-        The leases hold together at most `need.want` slots; fewer only where workers are away.
+        The leases hold together at most `need.want` slots; fewer only where workers are away. A
+        request that was admitted before comes `again`, ahead of the others: its worker died.
         Raises Overloaded when too many wait already, DeadlineExceeded when the time is up.
         """
         waiter = _Waiter(need, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiter)
+        if again:
+            self._waiting.appendleft(waiter)
+        else:
+            self._waiting.append(waiter)
         self._dispatch()
-        if not waiter.granted.done() and len(self._waiting) > self._max_waiting:
+        full = len(self._waiting) > self._max_waiting
+        if full and not again and not waiter.granted.done():
             self._waiting.remove(waiter)
             raise Overloaded(
                 f"{self._max_waiting} requests wait already.", retry_after_s=self.retry_after_s()

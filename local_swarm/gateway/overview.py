@@ -38,7 +38,7 @@ class Overview:
 
     @property
     def is_ready(self) -> bool:
-        return bool(self._fleet.endpoints())
+        return bool(self._fleet.endpoints()) and not self._activity.draining
 
     async def models(self, request: web.Request) -> web.Response:
         ids = (self._served.model_id, self._served.model_id + SOLO_SUFFIX, SWARM_ALIAS)
@@ -60,7 +60,7 @@ class Overview:
         return _json({"status": "ok"})
 
     async def ready(self, request: web.Request) -> web.Response:
-        """At least one worker takes traffic."""
+        """At least one worker takes traffic, and the swarm is not stopping."""
         status = "ok" if self.is_ready else "starting"
         return _json({"status": status}, 200 if self.is_ready else 503)
 

@@ -41,5 +41,5 @@ class Ballots(Protocol):
     """Compares answers off the event loop."""
 
     async def vote(self, prompt: str, candidates: Sequence[Candidate], strategy: str) -> Verdict:
-        """Raises errors.UsageError for an unknown strategy."""
+        """Never raises: what cannot be compared is a verdict that says so."""
         ...

@@ -20,6 +20,7 @@ from local_swarm.gateway.relay import BrokenStream
 from local_swarm.wire.errors import error_body
 from local_swarm.wire.sse import PING, encode_event
 
+LAST_WRITE_S = 0.5  # for the error event of a client that may be gone
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache, no-transform",
@@ -59,27 +60,38 @@ async def send(
                 await _ping_until(coming, response, pace.keepalive_s)
                 await response.write(coming.result())
                 coming = asyncio.ensure_future(events.__anext__())
-    except (LocalSwarmError, BrokenStream) as exc:
-        if not response.prepared:
-            raise
-        error = exc.error if isinstance(exc, BrokenStream) else exc
-        await response.write(encode_event(msgspec.json.encode(error_body(error))))
+        await response.write_eof()
     except ConnectionError:
         pass  # the client is gone: nobody is left to tell
-    except Exception:
+    except (Exception, asyncio.CancelledError) as exc:
         if not response.prepared:
             raise
-        lost = NoVoterAnswered("The gateway failed while it answered.")
-        with contextlib.suppress(ConnectionError):
-            await response.write(encode_event(msgspec.json.encode(error_body(lost))))
-        raise
+        await _tell(response, exc)
+        if not isinstance(exc, (LocalSwarmError, BrokenStream)):
+            raise
     finally:
-        coming.cancel()
-        await asyncio.gather(coming, return_exceptions=True)
-        await events.aclose()
-    with contextlib.suppress(ConnectionError):
-        await response.write_eof()
+        try:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+        finally:
+            await events.aclose()
     return response
+
+
+async def _tell(response: web.StreamResponse, error: BaseException) -> None:
+    """Ends a stream that has begun with an error event, if the client is still there."""
+    if isinstance(error, BrokenStream):
+        shown: LocalSwarmError = error.error
+    elif isinstance(error, LocalSwarmError):
+        shown = error
+    elif isinstance(error, asyncio.CancelledError):
+        shown = NoVoterAnswered("The swarm stopped while it answered.")
+    else:
+        shown = NoVoterAnswered("The gateway failed while it answered.")
+    event = encode_event(msgspec.json.encode(error_body(shown)))
+    with contextlib.suppress(ConnectionError, asyncio.TimeoutError):
+        await asyncio.wait_for(response.write(event), LAST_WRITE_S)
+        await asyncio.wait_for(response.write_eof(), LAST_WRITE_S)
 
 
 async def _until_accepted(

@@ -16,12 +16,14 @@ from local_swarm.errors import (
     PoisonRequest,
     RequestError,
 )
-from local_swarm.gateway.upstream import Lost, Refused, UpstreamError
+from local_swarm.gateway.upstream import Refused, UpstreamError
 
 POISON_DEATHS = 2  # that a request may have caused
 MOST_DEATHS = 8  # of any cause: then it is hopeless whoever is to blame
 MOST_FAILURES = 3  # without a death
-FROM_OUTSIDE = frozenset({1, 2, 9, 15})  # HUP, INT, KILL, TERM: not something a request does
+FROM_OUTSIDE = frozenset({1, 2, 9, 15})  # HUP, INT, KILL, TERM: not something a request does.
+# Nor is exit 0, which is how an engine obeys TERM.
+RETRY_PAUSE_S = 0.25  # where a worker refused and lives on, so that it is not asked in a hot loop
 
 
 @dataclass(slots=True)
@@ -47,7 +49,7 @@ class Trouble:
 
     def verdict(self) -> RequestError | None:
         """The error to give up with, None to try again."""
-        blamed = [d for d in self.deaths if d.signal not in FROM_OUTSIDE]
+        blamed = [d for d in self.deaths if d.signal not in FROM_OUTSIDE and d.exit_code != 0]
         if len(blamed) >= POISON_DEATHS or len(self.deaths) >= MOST_DEATHS:
             causes = ", ".join(f"{d.worker}: {d.cause}" for d in self.deaths)
             return PoisonRequest(
@@ -72,8 +74,3 @@ def client_error(refused: Refused) -> RequestError:
         extra: dict[str, Any] = {k: error[k] for k in ("n_prompt_tokens", "n_ctx") if k in error}
         return ContextExceeded(refused.message, extra=extra)
     return InvalidRequest(refused.message)
-
-
-def as_upstream_error(exc: BaseException) -> UpstreamError:
-    """Any failure of an attempt as an UpstreamError; anything unknown is a lost answer."""
-    return exc if isinstance(exc, UpstreamError) else Lost(f"{type(exc).__name__}: {exc}")

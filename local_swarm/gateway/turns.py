@@ -28,8 +28,8 @@ class Served:
 class Turn:
     """`want` answers, of which `quorum` are needed; `voted` when they are compared.
 
-    `solo` is served by a lane; `live` streams the one voter as it writes. `why` tells why there
-    is no vote, empty where there is one.
+    `solo` is served by a lane; `live` streams the one voter as it writes. `why` tells why the
+    client does not simply get the winner of a vote.
     """
 
     want: int

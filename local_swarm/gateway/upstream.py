@@ -2,8 +2,7 @@
 
 Always streamed: a worker stops at once when a stream's connection closes, and only sometimes when
 a plain request's does. Never pooled: a pooled connection that fails says nothing about the worker.
-No time limit here: a busy worker is not a dead one; the caller's deadline and the worker's own
-end are what ends a request.
+The only time limit is the request's own: a busy worker is not a dead one.
 """
 
 from __future__ import annotations
@@ -35,6 +34,10 @@ class Lost(UpstreamError):
     """The connection failed or ended before the answer did."""
 
 
+class TooLate(UpstreamError):
+    """The time given to the answer was up before it ended."""
+
+
 class Refused(UpstreamError):
     """The worker answered with an error. `status` is its HTTP status (500 for an error event),
     `error` the error object it sent."""
@@ -51,7 +54,6 @@ class Upstream:
     async def __aenter__(self) -> Upstream:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(force_close=True, limit=0),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
             trust_env=False,
             read_bufsize=256 * 1024,
         )
@@ -67,12 +69,13 @@ class Upstream:
         path: str,
         body: dict[str, Any],
         *,
+        within_s: float,
         accepted: Callable[[], None] | None = None,
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """The data of each event of `POST path`, [DONE] left out; leaving closes the connection.
 
-        `accepted` is called once the worker has taken the request. Raises Refused, and Lost also
-        from the iteration.
+        `accepted` is called once the worker has begun to answer. Raises Refused, Lost and TooLate,
+        the last two also from the iteration.
         """
         headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
         try:
@@ -80,8 +83,13 @@ class Upstream:
                 endpoint.base_url + path,
                 data=msgspec.json.encode(body),
                 headers={**headers, "Content-Type": "application/json"},
+                timeout=aiohttp.ClientTimeout(total=within_s, sock_connect=CONNECT_TIMEOUT_S),
             )
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as exc:
+        except aiohttp.ConnectionTimeoutError as exc:
+            raise Lost(f"no connection to {endpoint.id} within {CONNECT_TIMEOUT_S:g} s") from exc
+        except asyncio.TimeoutError as exc:
+            raise TooLate(f"{endpoint.id} had not begun to answer in time") from exc
+        except (aiohttp.ClientError, OSError) as exc:
             raise Lost(f"no connection to {endpoint.id}: {exc or type(exc).__name__}") from exc
         try:
             if response.status != 200:
@@ -101,7 +109,9 @@ async def _events(endpoint: Endpoint, response: aiohttp.ClientResponse) -> Async
                 if data == DONE:
                     return
                 yield data
-    except (aiohttp.ClientError, asyncio.TimeoutError, OSError, EventTooLarge) as exc:
+    except asyncio.TimeoutError as exc:
+        raise TooLate(f"{endpoint.id} had not ended its answer in time") from exc
+    except (aiohttp.ClientError, OSError, EventTooLarge) as exc:
         raise Lost(f"{endpoint.id} broke off: {exc or type(exc).__name__}") from exc
 
 

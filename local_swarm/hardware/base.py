@@ -23,15 +23,25 @@ class Roots:
 
     proc: Path = Path("/proc")
     cgroup: Path = Path("/sys/fs/cgroup")
+    sys: Path = Path("/sys")
+    share: Path = Path("/usr/share")
+    android: Path = Path("/system")
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What one probe learned. None is "not mine to say"."""
+    """What one probe learned. None is "not mine to say".
+
+    A device without an `id` is numbered later, by its backend. Of the vendors in `complete` there
+    is no device but those given: what weaker sources see besides is not for us to use.
+    """
 
     cpu: Cpu | None = None
     memory: Memory | None = None
     devices: tuple[Device, ...] = ()
+    complete: frozenset[str] = frozenset()
+    unified: bool | None = None
+    os: str | None = None
 
 
 class Probe(Protocol):

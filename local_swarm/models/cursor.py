@@ -1,4 +1,4 @@
-"""A bounded walk through an untrusted binary file, little endian.
+"""A bounded walk through an untrusted binary file, little endian unless told otherwise.
 
 Every read is checked against the file's size before it happens, so a hostile length costs
 nothing: it raises `ModelError` with the byte where it stands. At most `KEPT_LIMIT` bytes are ever
@@ -17,18 +17,20 @@ CHUNK = 1 << 20
 HEADER_LIMIT = 256 << 20
 KEPT_LIMIT = 32 << 20
 
-_U32 = struct.Struct("<I")
-_U64 = struct.Struct("<Q")
+_U32 = {"<": struct.Struct("<I"), ">": struct.Struct(">I")}
+_U64 = {"<": struct.Struct("<Q"), ">": struct.Struct(">Q")}
 
 
 class Cursor:
     """Reads `file`, `size` bytes long, from its first byte on.
 
-    `name` is the file's, for messages; `what` in each call names the thing being read.
+    `name` is the file's, for messages; `what` in each call names the thing being read. `order` is
+    the byte order in struct's notation.
     """
 
     def __init__(self, file: BinaryIO, size: int, name: str) -> None:
         self.size = size
+        self.order = "<"
         self._file = file
         self._name = name
         self._base = 0  # file offset of the buffer's first byte
@@ -49,11 +51,11 @@ class Cursor:
 
     def u32(self, what: str) -> int:
         start = self._advance(4, what)
-        return int(_U32.unpack_from(self._buffer, start)[0])
+        return int(_U32[self.order].unpack_from(self._buffer, start)[0])
 
     def u64(self, what: str) -> int:
         start = self._advance(8, what)
-        return int(_U64.unpack_from(self._buffer, start)[0])
+        return int(_U64[self.order].unpack_from(self._buffer, start)[0])
 
     def take(self, count: int, what: str) -> bytes:
         """The next `count` bytes, out of the `KEPT_LIMIT` bytes that one file may hand out."""
@@ -70,7 +72,7 @@ class Cursor:
 
     def skip_strings(self, count: int, what: str) -> None:
         """Steps over `count` strings (a u64 length and that many bytes each), reading lengths."""
-        unpack = _U64.unpack_from
+        unpack = _U64[self.order].unpack_from
         while count:
             self._need(8, what)
             buffer, at, last = self._buffer, self._at, len(self._buffer) - 8

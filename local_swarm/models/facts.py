@@ -1,34 +1,35 @@
-"""A GGUF header as `ModelFacts`, with the defaults of llama-like architectures.
+"""A GGUF header as `ModelFacts`: the file's own words, with the engine's defaults.
 
-Source of keys and defaults: llama.cpp src/llama-model.cpp `load_hparams` as of the version in
-llama-cpp-python 0.3.36 (`head_count_kv` defaults to `head_count`; `key_length` and `value_length`
-to embedding length / heads of the first layer). Architectures with rules of their own are a later
-version's: their facts are read here too, and `budget` says where its figures are only a bound.
+Source of keys and defaults: llama.cpp src/llama-model.cpp `load_hparams` and src/llama-arch.cpp as
+of the version in llama-cpp-python 0.3.36 (`head_count_kv` defaults to `head_count`; `key_length`
+and `value_length` to embedding length / heads of the first layer). What the keys mean for an
+architecture is `budget`'s business.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from local_swarm.domain.model import ModelFacts
-from local_swarm.errors import ModelError
-from local_swarm.models.gguf import Header, Skipped, read_header
+from local_swarm.domain.model import Indexer, ModelFacts, Recurrence, Window
+from local_swarm.models.gguf import Header, Skipped
+from local_swarm.models.keys import Keys
+from local_swarm.models.parts import read_model
 
 MAX_LAYERS = 512  # LLAMA_MAX_LAYERS
-MAX_HEADS = 1 << 16
-MAX_LENGTH = 1 << 31
 
 
 def read_facts(path: Path) -> ModelFacts:
-    """Reads the header of `path`; `ModelError` when it is missing, damaged or no language model."""
-    return facts_of(read_header(path))
+    """Reads the header of `path`, and of all parts where it is one part of a model.
+
+    Blocks for tens of milliseconds. `ModelError` when a file is missing, damaged or no language
+    model.
+    """
+    return facts_of(read_model(path))
 
 
 def facts_of(header: Header) -> ModelFacts:
     """Interprets one header; `ModelError` names the key that is missing or makes no sense."""
-    keys = _Keys(header)
-    arch = keys.arch
-    _refuse_parts(keys)
+    keys = Keys(header)
     layers = keys.count("block_count", most=MAX_LAYERS)
     embedding = keys.count("embedding_length")
     heads = keys.per_layer("attention.head_count", layers, default=0)
@@ -36,7 +37,7 @@ def facts_of(header: Header) -> ModelFacts:
     name = header.metadata.get("general.name")
     return ModelFacts(
         path=header.path,
-        arch=arch,
+        arch=keys.arch,
         name=name if isinstance(name, str) else None,
         size_bytes=header.size_bytes,
         layers=layers,
@@ -45,67 +46,69 @@ def facts_of(header: Header) -> ModelFacts:
         vocab_size=_vocab_size(header, keys),
         heads=max(heads),
         heads_kv=keys.per_layer("attention.head_count_kv", layers, default=heads),
-        key_length=keys.count("attention.key_length", head_length),
-        value_length=keys.count("attention.value_length", head_length),
+        key_length=keys.count("attention.key_length", head_length) if heads[0] else 0,
+        value_length=keys.count("attention.value_length", head_length) if heads[0] else 0,
         has_chat_template="tokenizer.chat_template" in header.metadata,
         tensors=header.tensors,
-        experts_used=keys.count("expert_used_count", 0),
+        experts_used=max(keys.per_layer("expert_used_count", layers, default=0)),
+        heads_by_layer=heads,
+        feed_forward=keys.per_layer("feed_forward_length", layers, default=0, most=1 << 24),
+        nextn_layers=min(keys.count("nextn_predict_layers", 0), layers),
+        loops=keys.count("num_loops", 1, most=MAX_LAYERS // layers),
+        lead_dense=keys.count("leading_dense_block_count", 0),
+        shared_kv_layers=keys.count("attention.shared_kv_layers", 0),
+        latent=_is_latent(keys),
+        window=_window(keys, layers),
+        recurrence=_recurrence(keys, layers),
+        indexer=_indexer(keys, layers),
+        parts=header.parts,
+        big_endian=header.big_endian,
     )
 
 
-def _refuse_parts(keys: _Keys) -> None:
-    parts = keys.header.metadata.get("split.count", 1)
-    if isinstance(parts, int) and parts > 1:
-        raise ModelError(
-            f"{keys.header.path} is one of {parts} parts of a model.",
-            hint="Merge them first: llama-gguf-split --merge FIRST-PART OUTPUT.",
-        )
+def _is_latent(keys: Keys) -> bool:
+    return all(keys.maybe(f"attention.{kind}_length_mla") for kind in ("key", "value"))
 
 
-def _vocab_size(header: Header, keys: _Keys) -> int:
+def _window(keys: Keys, layers: int) -> Window:
+    """Lenient: most architectures never look at these keys, so nonsense there is no fault."""
+    declared = keys.flags("attention.sliding_window_pattern", layers)
+    return Window(
+        size=keys.maybe("attention.sliding_window"),
+        pattern=declared or keys.maybe("attention.sliding_window_pattern"),
+        key_length=keys.maybe("attention.key_length_swa") or 0,
+        value_length=keys.maybe("attention.value_length_swa") or 0,
+    )
+
+
+def _recurrence(keys: Keys, layers: int) -> Recurrence:
+    return Recurrence(
+        conv_kernel=keys.count("ssm.conv_kernel", 0),
+        inner=keys.count("ssm.inner_size", 0),
+        state=keys.count("ssm.state_size", 0),
+        groups=keys.count("ssm.group_count", 0),
+        wkv_head=keys.count("wkv.head_size", 0),
+        token_shifts=keys.count("token_shift_count", 2),
+        shortconv=keys.count("shortconv.l_cache", 0),
+        kda_head=keys.count("kda.head_dim", 0),
+        layers=keys.flags("attention.recurrent_layers", layers),
+        interval=keys.maybe("full_attention_interval"),
+    )
+
+
+def _indexer(keys: Keys, layers: int) -> Indexer:
+    return Indexer(
+        key_length=keys.count("attention.indexer.key_length", 0),
+        top_k=keys.count("attention.indexer.top_k", 0),
+        pooled=bool(keys.maybe("attention.indexer.kpool")),
+        full=keys.flags("attention.indexer.types", layers),
+    )
+
+
+def _vocab_size(header: Header, keys: Keys) -> int:
     """Tokens in the vocabulary; what the file says elsewhere, where it carries none."""
     tokens = header.metadata.get("tokenizer.ggml.tokens")
     if isinstance(tokens, Skipped):
         return tokens.count
     embedded = next((t.shape for t in header.tensors if t.name == "token_embd.weight"), ())
     return keys.count("vocab_size", embedded[1] if len(embedded) > 1 else None)
-
-
-class _Keys:
-    """The keys of one architecture, checked as they are read."""
-
-    def __init__(self, header: Header) -> None:
-        arch = header.metadata.get("general.architecture")
-        if not isinstance(arch, str) or not arch:
-            raise _refusal(header, "it does not name its architecture (general.architecture)")
-        self.header = header
-        self.arch = arch
-
-    def count(self, key: str, default: int | None = None, *, most: int = MAX_LENGTH) -> int:
-        """A whole number, 1 to `most`; `default` where the key is absent, else it is required."""
-        full = f"{self.arch}.{key}"
-        value = self.header.metadata.get(full, default)
-        if value is None:
-            raise _refusal(self.header, f"it has no {full}, so it is not a language model we know")
-        if full not in self.header.metadata and type(value) is int:
-            return value
-        return self._whole(full, value, least=0 if default == 0 else 1, most=most)
-
-    def per_layer(self, key: str, layers: int, default: int | tuple[int, ...]) -> tuple[int, ...]:
-        """One number for each layer, from an array or one number for all."""
-        full = f"{self.arch}.{key}"
-        value = self.header.metadata.get(full, default)
-        if not isinstance(value, tuple):
-            return (self._whole(full, value, least=0, most=MAX_HEADS),) * layers
-        if len(value) < layers:
-            raise _refusal(self.header, f"{full} has {len(value)} entries for {layers} layers")
-        return tuple(self._whole(full, v, least=0, most=MAX_HEADS) for v in value[:layers])
-
-    def _whole(self, full: str, value: object, *, least: int, most: int) -> int:
-        if type(value) is not int or not least <= value <= most:
-            raise _refusal(self.header, f"{full} is {str(value)[:80]}")
-        return value
-
-
-def _refusal(header: Header, what: str) -> ModelError:
-    return ModelError(f"{header.path} cannot be used: {what}.", hint="Choose another .gguf model.")

@@ -1,8 +1,8 @@
 """Reads the header of a GGUF file: metadata and tensor table, never tensor data.
 
-The format is ggml's docs/gguf.md, versions 2 and 3, little endian; the checks are those of
+The format is ggml's docs/gguf.md, versions 2 and 3, in either byte order; the checks are those of
 llama.cpp ggml/src/gguf.cpp as of the version in llama-cpp-python 0.3.36, so that a file refused
-here is one the engine refuses too. Arrays of strings (the vocabulary) are counted and stepped
+here is one the engine refuses too (it also refuses the byte order that is not its machine's). Arrays of strings (the vocabulary) are counted and stepped
 over. Whatever the file holds, the only error that leaves is `ModelError`.
 """
 
@@ -59,7 +59,10 @@ Value = Scalar | tuple[int | float | bool, ...] | Skipped
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """`data_offset` is where tensor data starts; every tensor lies inside `size_bytes`."""
+    """`data_offset` is where tensor data starts; every tensor lies inside `size_bytes`.
+
+    Of a model in several files (`parts`), `size_bytes` and `tensors` are those of all.
+    """
 
     path: str
     version: int
@@ -67,6 +70,8 @@ class Header:
     data_offset: int
     metadata: Mapping[str, Value]
     tensors: tuple[Tensor, ...]
+    big_endian: bool = False
+    parts: tuple[str, ...] = ()
 
 
 def read_header(path: Path) -> Header:
@@ -97,7 +102,8 @@ def _read(cursor: Cursor, path: Path) -> Header:
             f"{path} is cut short: {missing} bytes are missing.",
             hint="The download did not finish: fetch it again.",
         )
-    return Header(str(path), version, cursor.size, data_offset, metadata, tensors)
+    big_endian = cursor.order == ">"
+    return Header(str(path), version, cursor.size, data_offset, metadata, tensors, big_endian)
 
 
 def _preamble(cursor: Cursor, path: Path) -> int:
@@ -107,10 +113,9 @@ def _preamble(cursor: Cursor, path: Path) -> int:
     if magic != b"GGUF":
         raise ModelError(f"{path} is not a GGUF file{_guess(magic)}.", hint="Name a .gguf model.")
     version = cursor.u32("the version")
-    if version & 0xFFFF == 0 and version:
-        raise ModelError(
-            f"{path} is a big-endian GGUF file.", hint="Use the little-endian build of the model."
-        )
+    if version & 0xFFFF == 0:  # the engine's own test for the other byte order
+        version = int.from_bytes(version.to_bytes(4, "little"), "big")
+        cursor.order = ">"
     if version not in VERSIONS:
         raise ModelError(
             f"{path} is GGUF version {version}; versions 2 and 3 can be read.",
@@ -189,7 +194,7 @@ def _array(cursor: Cursor, key: str) -> Value:
 
 
 def _scalars(cursor: Cursor, kind: int, count: int, key: str) -> tuple[int | float | bool, ...]:
-    layout = f"<{count}{_SCALARS[kind]}"
+    layout = f"{cursor.order}{count}{_SCALARS[kind]}"
     return struct.unpack(layout, cursor.take(struct.calcsize(layout), repr(key)))
 
 

@@ -8,11 +8,14 @@ from pathlib import Path
 
 from local_swarm.domain.model import ModelFacts
 from local_swarm.errors import ModelError
+from local_swarm.models import catalogue, references
+from local_swarm.models.entries import unsplit_stem
 from local_swarm.models.facts import read_facts
+from local_swarm.models.store import Store, Stored
 
 BUILTIN_DEMO = "builtin:demo"
 DEMO_ID = "local-swarm-demo"
-_WORKS_NOW = f"Use {BUILTIN_DEMO} or the path of a .gguf file."
+_WORKS_NOW = f"Use {BUILTIN_DEMO}, a name of `lswarm models list`, or the path of a .gguf file."
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,33 +27,61 @@ class Source:
     facts: ModelFacts
 
 
-def resolve(reference: str, *, assets: Path | None = None) -> Source:
-    """The model that `reference` means: `builtin:demo` or a path (`~` is the home directory).
+def resolve(reference: str, *, assets: Path | None = None, store: Store | None = None) -> Source:
+    """The model that `reference` means, on this machine.
 
-    `assets` is where builtin models lie, the package's own by default. Reads the file's header;
-    `ModelError` when there is no such file or it cannot be used.
+    `builtin:demo`, a path (`~` is the home directory), `family[:size[:quant]]` of the catalogue or
+    `hf:owner/repo[:quant|:file]`; of what a name leaves open, the best that is downloaded. `assets`
+    is where builtin models lie, `store` where downloaded ones do: the package's and the user's own
+    by default. Reads the file's header; `ModelError` when there is no such file, it is not
+    downloaded yet, or it cannot be used. Never touches the network.
     """
-    path, model_id = _locate(reference, assets or _packaged_assets())
+    path, model_id = _locate(reference, assets or _packaged_assets(), store or Store.of())
     return Source(path, model_id, read_facts(path))
 
 
-def _locate(reference: str, assets: Path) -> tuple[Path, str]:
+def _locate(reference: str, assets: Path, store: Store) -> tuple[Path, str]:
     if reference.startswith("builtin:"):
         return _builtin(reference, assets), DEMO_ID
-    if reference.startswith("hf:"):
-        raise ModelError(
-            f"Models from Hugging Face ({reference}) come with a later version.", hint=_WORKS_NOW
-        )
+    if reference.startswith(references.PREFIX):
+        stored = in_store(reference, store)
+        return stored.path, stored.model_id
     path = _as_path(reference)
     if path.is_file():
-        return path.absolute(), path.stem
+        return path.absolute(), unsplit_stem(path.name)
     if _looks_like_path(reference):
         what = "is a directory" if path.is_dir() else "does not exist"
         raise ModelError(f"The model file {path} {what}.", hint=_WORKS_NOW)
-    raise ModelError(
-        f"There is no file {reference!r}, and catalogue names come with a later version.",
-        hint=_WORKS_NOW,
-    )
+    stored = in_store(reference, store)
+    return stored.path, stored.model_id
+
+
+def in_store(reference: str, store: Store) -> Stored:
+    """The downloaded model that a catalogue name or an `hf:` reference means, the best of several.
+
+    `ModelError` where none is downloaded, with the command that does it.
+    """
+    found = next(iter(all_in_store(reference, store)), None)
+    if found is None:
+        raise ModelError(
+            f"{reference} is not downloaded.", hint=f"Run `lswarm models pull {reference}`."
+        )
+    return found
+
+
+def all_in_store(reference: str, store: Store) -> tuple[Stored, ...]:
+    """Every downloaded model that a reference may mean, best first; `ModelError` if unknown."""
+    if not reference.startswith(references.PREFIX):
+        choices = catalogue.find(reference)
+        found = (store.get(choice.repo, choice.file.file) for choice in choices)
+        return tuple(stored for stored in found if stored)
+    wanted = references.parse(reference)
+    there = store.of_repo(wanted.repo)
+    if wanted.file:
+        return tuple(s for s in there if wanted.file in (s.file, s.file.rpartition("/")[2]))
+    if wanted.quant:
+        return tuple(s for s in there if references.has_quant(s.file, wanted.quant))
+    return there
 
 
 def _builtin(reference: str, assets: Path) -> Path:

@@ -122,28 +122,30 @@ class Keeper:
 
     async def _live(self, generation: int) -> None:
         """One life, from spawn to exit. Always ends in exactly one Exited event."""
-        exit_code: int | None = None
+        exit_code: int | None = 127
         signal: int | None = None
         try:
             self.spec = self.job.launch()
             self.child = await spawn(self.spec, self.log, run_token=self._fleet.run_token)
-        except Exception as exc:
-            self.log.note(f"could not be started: {exc}")
-            exit_code = 127
-        else:
             self._fleet.changed()
             if self.worker.state is WorkerState.STOPPING:
                 self.child.terminate()  # asked to stop while it was being spawned
-            ready = asyncio.create_task(self._watch_ready(generation, self.spec))
-            try:
-                exit_code, signal = await self.child.wait()
-            finally:
-                ready.cancel()
-                self.child.kill()
-                self.child = None
+            exit_code, signal = await self._until_exit(generation, self.spec, self.child)
+        except Exception as exc:
+            self.log.note(f"could not be run: {exc}")
+        self.child = None
         death = Death(self.job.id, generation, exit_code, signal, self.log.tail())
         self.deaths = [*self.deaths, death][-8:]
         self.handle(life.Exited(generation, death.cause, random.random()))
+
+    async def _until_exit(
+        self, generation: int, spec: LaunchSpec, child: ChildProcess
+    ) -> tuple[int | None, int | None]:
+        ready = asyncio.create_task(self._watch_ready(generation, spec))
+        try:
+            return await child.wait()
+        finally:
+            ready.cancel()
 
     async def _watch_ready(self, generation: int, spec: LaunchSpec) -> None:
         await wait_ready(self._fleet.session, spec)
@@ -175,6 +177,7 @@ class Fleet:
         self.session: aiohttp.ClientSession
         self._listeners: list[Listener] = []
         self._change = asyncio.Event()
+        self._hurry = False
 
     async def __aenter__(self) -> Fleet:
         # Connections to children are never pooled: a broken one must speak of this life only.
@@ -199,16 +202,21 @@ class Fleet:
         """
         for keeper in self.keepers.values():
             keeper.handle(life.Stop())
+        if self._hurry:
+            self._kill()
         waiting = [asyncio.ensure_future(keeper.finish()) for keeper in self.keepers.values()]
         try:
             await asyncio.gather(*waiting)
         except asyncio.CancelledError:
-            self.kill()
+            self._kill()
             await asyncio.gather(*waiting, return_exceptions=True)
             raise
 
-    def kill(self) -> None:
-        """Ends every process at once (a second Ctrl-C)."""
+    def hurry(self) -> None:
+        """From now on, `stop` kills at once (a second Ctrl-C)."""
+        self._hurry = True
+
+    def _kill(self) -> None:
         for keeper in self.keepers.values():
             if keeper.child is not None:
                 keeper.child.kill()
@@ -226,9 +234,10 @@ class Fleet:
         change, self._change = self._change, asyncio.Event()
         change.set()
 
-    async def wait_change(self) -> None:
-        """Returns after the next change of any worker."""
-        await self._change.wait()
+    def next_change(self) -> asyncio.Event:
+        """Set at the next change of any worker. Take it first, then look, then wait: so no
+        change is missed."""
+        return self._change
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The workers that may take traffic now."""
@@ -263,6 +272,7 @@ class Fleet:
         keeper = self.keepers[worker]
         deadline = time.monotonic() + within_s
         while True:
+            change = self.next_change()
             for death in keeper.deaths:
                 if death.generation == generation:
                     return death
@@ -270,7 +280,7 @@ class Fleet:
             if left <= 0:
                 return None
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.wait_change(), left)
+                await asyncio.wait_for(change.wait(), left)
 
 
 def _endpoint(keeper: Keeper) -> Endpoint:

@@ -17,14 +17,11 @@ async def wait_ready(session: aiohttp.ClientSession, spec: LaunchSpec) -> None:
     it when the process exits or its time is up.
     """
     url = f"http://{spec.host}:{spec.port}{spec.ready_path}"
-    headers = {}
-    if key := spec.env.get("LLAMA_API_KEY"):
-        headers["Authorization"] = f"Bearer {key}"
     pause = FIRST_PAUSE_S
     timeout = aiohttp.ClientTimeout(total=5)
     while True:
         try:
-            async with session.get(url, headers=headers, timeout=timeout) as response:
+            async with session.get(url, timeout=timeout) as response:
                 if response.status == 200:
                     return
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError):

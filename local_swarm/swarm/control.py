@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from local_swarm.config.paths import Paths
-from local_swarm.errors import LocalSwarmError, NotRunningError
+from local_swarm.errors import LocalSwarmError, NotRunningError, UsageError
 from local_swarm.supervisor import runfile
 from local_swarm.supervisor.runfile import RunFile
 
@@ -28,7 +28,8 @@ class GatewayAnsweredError(LocalSwarmError):
 
 
 def find(paths: Paths, port: int | None) -> RunFile:
-    """The running swarm on `port`, or the only one there is. Raises NotRunningError."""
+    """The running swarm on `port`, or the only one there is. Raises NotRunningError;
+    UsageError where several run and none is named."""
     alive = {}
     for path in sorted(paths.run.glob("swarm-*.json")):
         run = runfile.read(path)
@@ -40,7 +41,7 @@ def find(paths: Paths, port: int | None) -> RunFile:
         return next(iter(alive.values()))
     if port is None and alive:
         ports = ", ".join(str(p) for p in sorted(alive, key=str))
-        raise NotRunningError(
+        raise UsageError(
             f"Several swarms are running, on ports {ports}.", hint="Name one with --port."
         )
     where = "" if port is None else f" on port {port}"

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
+import shutil
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from local_swarm.config.paths import Paths, chosen, ensured
 from local_swarm.domain.worker import WorkerState
-from local_swarm.errors import BusyError, WorkerStartError
-from local_swarm.gateway.app import Gateway, listen, serving
+from local_swarm.errors import BusyError, Interrupted, WorkerStartError
+from local_swarm.gateway.app import Gateway, listen, serving, url_of
 from local_swarm.supervisor import runfile
 from local_swarm.supervisor.fleet import Fleet, Keeper
 from local_swarm.supervisor.runfile import ProcessId, RunFile
@@ -32,6 +32,7 @@ from local_swarm.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 FIRST_TRIES = 3  # deaths before a worker was ever ready, until the start is given up
 
 
@@ -64,26 +65,34 @@ async def running(
     the port is taken, WorkerStartError when no worker comes up.
     """
     config = prepared.config
-    token, control_key = secrets.token_hex(16), secrets.token_urlsafe(24)
     _refuse_second(paths, config.server.port)
-    listener = listen(config.server.host, config.server.port)
-    port = listener.getsockname()[1]
-    logs = logs or chosen(config.logs.dir, paths.state / "logs") / str(port)
-    fleet = Fleet(
-        jobs(prepared),
-        restart_policy(config),
-        run_token=token,
-        logs=log_settings(config, ensured(logs)),
-    )
-    settings = gateway_settings(prepared, control_key=control_key)
-    with listener:
-        async with fleet, serving(settings, fleet, listener) as gateway:
-            with _run_file(paths, gateway, fleet, prepared.plan.model_id, control_key):
+    token, control_key = secrets.token_hex(16), secrets.token_urlsafe(24)
+    with listen(config.server.host, config.server.port) as listener:
+        url = url_of(listener)
+        run = RunFile(
+            supervisor=ProcessId.of(os.getpid()),
+            url=reachable(url),
+            token=token,
+            control_key=control_key,
+            model=prepared.plan.model_id,
+        )
+        port = listener.getsockname()[1]
+        logs = logs or chosen(config.logs.dir, paths.state / "logs") / str(port)
+        fleet = Fleet(
+            jobs(prepared),
+            restart_policy(config),
+            run_token=token,
+            logs=log_settings(config, ensured(logs)),
+        )
+        settings = gateway_settings(prepared, control_key=control_key)
+        # The run file outlives the workers: whatever ends us while they stop, they are found.
+        with _run_file(paths, port, run):
+            async with fleet, serving(settings, fleet, listener) as gateway:
                 fleet.start()
                 await _started(fleet)
                 ready = fleet.endpoints()
                 yield Running(
-                    url=gateway.url,
+                    url=url,
                     model_id=prepared.plan.model_id,
                     control_key=control_key,
                     workers=len(ready),
@@ -91,42 +100,62 @@ async def running(
                     gateway=gateway,
                     fleet=fleet,
                 )
+    if config.server.port == 0:
+        shutil.rmtree(logs, ignore_errors=True)  # nobody will look for a port drawn by lot
 
 
 async def serve(prepared: Prepared, paths: Paths, announce: Callable[[Running], None]) -> None:
-    """Serves until SIGTERM or Ctrl-C, then lets running requests finish; a second one kills."""
+    """Serves until a signal asks it to end, then lets running requests finish.
+
+    A second signal, or one before it is ready, ends it at once: raises Interrupted.
+    """
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    main = asyncio.current_task()
-    assert main is not None
+    swarm: Running | None = None
 
-    def asked() -> None:
-        if stop.is_set() or not up:
-            main.cancel()
+    def asked() -> bool:
+        first = not stop.is_set() and swarm is not None
         stop.set()
+        if swarm is not None and not first:
+            swarm.fleet.hurry()
+        return first
 
-    up = False
-    with _signals(loop, asked):
-        async with running(prepared, paths) as swarm:
-            up = True
-            announce(swarm)
-            notify(f"READY=1\nSTATUS=serving {swarm.model_id} at {swarm.url}")
-            await stop.wait()
-            notify("STOPPING=1")
-            timeout = prepared.config.swarm.stop_timeout_s
-            if not await swarm.gateway.activity.drain(timeout):
-                log.warning("requests cut off", still_running=swarm.gateway.activity.in_flight)
+    async with interruptible(asked), running(prepared, paths) as ready:
+        swarm = ready
+        announce(swarm)
+        notify(f"READY=1\nSTATUS=serving {swarm.model_id} at {swarm.url}")
+        await stop.wait()
+        notify("STOPPING=1")
+        timeout = prepared.config.swarm.stop_timeout_s
+        if not await swarm.gateway.activity.drain(timeout):
+            log.warning("requests cut off", still_running=swarm.gateway.activity.in_flight)
 
 
-@contextlib.contextmanager
-def _signals(loop: asyncio.AbstractEventLoop, handler: Callable[[], None]):  # type: ignore[no-untyped-def]
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
-        loop.add_signal_handler(number, handler)
+@asynccontextmanager
+async def interruptible(asked: Callable[[], bool] = lambda: False) -> AsyncIterator[None]:
+    """SIGINT, SIGTERM and SIGHUP cancel what runs inside, which cleans up; raises Interrupted.
+
+    `asked` is called first; when it returns True it has taken care of the signal itself.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    interrupted = False
+
+    def handle() -> None:
+        nonlocal interrupted
+        if not asked():
+            interrupted = True
+            task.cancel()
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, handle)
     try:
         yield
+    except asyncio.CancelledError:
+        if not interrupted:
+            raise
+        raise Interrupted("Interrupted.") from None
     finally:
-        for number in numbers:
+        for number in SIGNALS:
             loop.remove_signal_handler(number)
 
 
@@ -136,18 +165,15 @@ async def _started(fleet: Fleet) -> None:
     Raises WorkerStartError with the last words of the one that failed.
     """
     while True:
-        change = asyncio.ensure_future(fleet.wait_change())
-        try:
-            keepers = list(fleet.keepers.values())
-            hopeless = [k for k in keepers if _is_hopeless(k)]
-            ready = fleet.endpoints()
-            if ready and len(ready) + len(hopeless) == len(keepers):
-                return
-            if len(hopeless) == len(keepers):
-                raise _start_error(hopeless[0])
-            await change
-        finally:
-            change.cancel()
+        change = fleet.next_change()
+        keepers = list(fleet.keepers.values())
+        hopeless = [k for k in keepers if _is_hopeless(k)]
+        ready = fleet.endpoints()
+        if ready and len(ready) + len(hopeless) == len(keepers):
+            return
+        if len(hopeless) == len(keepers):
+            raise _start_error(hopeless[0])
+        await change.wait()
 
 
 def _is_hopeless(keeper: Keeper) -> bool:
@@ -170,54 +196,31 @@ def run_file_path(paths: Paths, port: int) -> Path:
 
 
 def _refuse_second(paths: Paths, port: int) -> None:
+    """Cleans up after swarms that ended badly. Raises BusyError when one runs on the port."""
+    if ended := runfile.clean_up(paths.run):
+        log.warning("ended what an earlier swarm left behind", pids=ended)
     run = runfile.read(run_file_path(paths, port))
-    if run is not None and run.supervisor.process() is not None:
+    if run is not None:
         raise BusyError(
             f"A swarm is running already at {run.url} (pid {run.supervisor.pid}).",
             hint=f"Stop it with `lswarm down --port {port}`, or choose another port with --port.",
         )
-    if run is not None and (ended := runfile.reap(run)):
-        log.warning("ended workers that an earlier swarm left behind", pids=ended)
 
 
 @contextlib.contextmanager
-def _run_file(paths: Paths, gateway: Gateway, fleet: Fleet, model_id: str, control_key: str):  # type: ignore[no-untyped-def]
-    """Keeps the run file true to the running children, and removes it at the end."""
-    port = int(gateway.url.rsplit(":", 1)[1])
-    path = ensured(paths.run) / f"swarm-{port}.json"
-    own = ProcessId.of(psutil.Process().pid)
-    written: frozenset[int] | None = None
-
-    def update() -> None:
-        nonlocal written
-        pids = frozenset(k.child.pid for k in fleet.keepers.values() if k.child is not None)
-        if pids == written:
-            return
-        children = []
-        for pid in pids:
-            with contextlib.suppress(psutil.Error):
-                children.append(ProcessId.of(pid))
-        run = RunFile(
-            supervisor=own,
-            url=reachable(gateway.url),
-            token=fleet.run_token,
-            control_key=control_key,
-            model=model_id,
-            children=tuple(children),
-        )
-        try:
-            runfile.write(path, run)
-            written = pids
-        except OSError as exc:
-            log.warning("cannot write the run file", path=str(path), error=str(exc))
-
-    update()
-    unsubscribe = fleet.subscribe(update)
+def _run_file(paths: Paths, port: int, run: RunFile) -> Iterator[None]:
+    path = run_file_path(paths, port)
+    try:
+        ensured(paths.run)
+        runfile.write(path, run)
+    except OSError as exc:
+        # Without it `status` and `down` find nothing, but it can serve.
+        log.warning("cannot write the run file", path=str(path), error=str(exc))
     try:
         yield
     finally:
-        unsubscribe()
-        runfile.remove(path, fleet.run_token)
+        with contextlib.suppress(OSError):
+            runfile.remove(path, run.token)
 
 
 def reachable(url: str) -> str:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,10 +27,13 @@ class ToolCallParts:
     type: str = "function"
     name: str = ""
     arguments: list[str] = field(default_factory=list)
+    extra: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
+        """The whole call. Clients need an id: where the engine gave none, one is made up."""
+        self.id = self.id or f"call_{secrets.token_hex(12)}"
         function = {"name": self.name, "arguments": "".join(self.arguments)}
-        return {"id": self.id, "type": self.type, "function": function}
+        return {**self.extra, "id": self.id, "type": self.type, "function": function}
 
 
 @dataclass(slots=True)
@@ -74,7 +78,7 @@ class Answer:
                     if isinstance(call, dict):
                         self._take_call(call)
             else:
-                self.extra[key] = value
+                _join(self.extra, key, value)
 
     def _take_call(self, fragment: dict[str, Any]) -> None:
         index = fragment.get("index")
@@ -87,6 +91,15 @@ class Answer:
         call.name = str(function.get("name") or call.name)
         if arguments := function.get("arguments"):
             call.arguments.append(str(arguments))
+        for key in fragment.keys() - {"index", "id", "type", "function"}:
+            _join(call.extra, key, fragment[key])
+
+
+def _join(fields: dict[str, Any], key: str, value: Any) -> None:
+    """A field we do not know: pieces of text are one text, of anything else the last counts."""
+    before = fields.get(key)
+    both_text = isinstance(before, str) and isinstance(value, str)
+    fields[key] = before + value if both_text else value
 
 
 def _list(value: object) -> list[Any]:

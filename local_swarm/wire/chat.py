@@ -10,6 +10,8 @@ from typing import Any
 from local_swarm.errors import InvalidRequest
 
 MAX_SAMPLES = 32
+OWNED = frozenset({"swarm", "id_slot", "n", "n_cmpl"})
+"""What the swarm decides and a worker must not hear from the client; n_cmpl is llama-server's n."""
 SAMPLING_KEYS = ("temperature", "top_p", "top_k", "min_p", "dynatemp_range", "mirostat", "samplers")
 """Where a client sets any of these, the swarm adds no temperature of its own."""
 
@@ -55,6 +57,8 @@ class ChatRequest:
         for i, message in enumerate(messages):
             if not isinstance(message, dict):
                 raise InvalidRequest(f"messages[{i}] must be an object.", param="messages")
+            _check_images(message.get("content"), f"messages[{i}].content")
+        _check_tools(body.get("tools"))
         options = _object(body, "stream_options")
         return cls(
             body=body,
@@ -95,7 +99,7 @@ class ChatRequest:
         `temperature` is set where the client set no sampling of its own; a client's seed becomes
         seed + `seed_offset`, so that the whole vote can be repeated.
         """
-        body = {k: v for k, v in self.body.items() if k not in ("swarm", "id_slot", "n")}
+        body = {k: v for k, v in self.body.items() if k not in OWNED}
         body["model"] = model
         body["stream"] = True
         body["stream_options"] = {**_object(self.body, "stream_options"), "include_usage": True}
@@ -118,6 +122,23 @@ def text_of(content: object) -> str:
         parts = (p.get("text") for p in content if isinstance(p, dict))
         return "\n".join(t for t in parts if isinstance(t, str))
     return ""
+
+
+def _check_tools(tools: object) -> None:
+    if tools is None or (isinstance(tools, list) and all(isinstance(t, dict) for t in tools)):
+        return
+    raise InvalidRequest("tools must be a list of objects.", param="tools")
+
+
+def _check_images(content: object, name: str) -> None:
+    """Workers would fetch a remote address: that is refused."""
+    for part in content if isinstance(content, list) else ():
+        image = part.get("image_url") if isinstance(part, dict) else None
+        url = image.get("url") if isinstance(image, dict) else image
+        if image is not None and not str(url).startswith("data:"):
+            raise InvalidRequest(
+                "Images are taken as data: URLs only, never fetched from an address.", param=name
+            )
 
 
 def _swarm(options: dict[str, Any], strategy_header: str | None) -> SwarmOptions:

@@ -10,8 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from local_swarm.domain.launch import LaunchSpec
 from local_swarm.domain.worker import WorkerState
 from local_swarm.supervisor import runfile
+from local_swarm.supervisor.logs import WorkerLog
+from local_swarm.supervisor.process import spawn
 from local_swarm.supervisor.runfile import ProcessId, RunFile
 from tests.swarms import PATIENCE_S, Shape, fleet_of, states, until
 
@@ -136,26 +139,51 @@ def test_no_worker_outlives_a_killed_supervisor() -> None:
     assert [p for p in alive if p.status() != psutil.STATUS_ZOMBIE] == []
 
 
-def test_reap_ends_only_what_is_provably_ours() -> None:
-    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
-    ours = subprocess.Popen(sleep, env={**os.environ, "LSWARM_RUN_TOKEN": "secret"})
-    stranger = subprocess.Popen(sleep)
-    dead = ProcessId(ours.pid, 1.0)
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+DEAD = ProcessId(2**22 + 1, 1.0)
+
+
+def test_the_next_start_ends_only_what_is_provably_ours(tmp_path: Path) -> None:
+    ours = subprocess.Popen(SLEEP, env={**os.environ, "LSWARM_RUN_TOKEN": "secret"})
+    other = subprocess.Popen(SLEEP, env={**os.environ, "LSWARM_RUN_TOKEN": "another's"})
+    stranger = subprocess.Popen(SLEEP)
+    path = tmp_path / "swarm-1.json"
     try:
-        own, other = ProcessId.of(ours.pid), ProcessId.of(stranger.pid)
-        run = RunFile(dead, "http://x:1", "secret", "key", "m", (own, other, dead))
-        assert runfile.reap(run) == [ours.pid]
+        runfile.write(path, RunFile(DEAD, "http://x:1", "secret", "key", "m"))
+        assert runfile.clean_up(tmp_path) == [ours.pid]
         assert ours.wait(PATIENCE_S) == -signal.SIGKILL
         assert stranger.poll() is None
+        assert other.poll() is None
+        assert not path.exists()
     finally:
-        for process in (ours, stranger):
+        for process in (ours, other, stranger):
             process.kill()
             process.wait()
 
 
-def test_reap_touches_nothing_while_the_supervisor_lives() -> None:
-    own = ProcessId.of(os.getpid())
-    assert runfile.reap(RunFile(own, "http://x:1", "t", "k", "m", (own,))) == []
+def test_nothing_is_touched_while_the_supervisor_lives(tmp_path: Path) -> None:
+    child = subprocess.Popen(SLEEP, env={**os.environ, "LSWARM_RUN_TOKEN": "secret"})
+    try:
+        run = RunFile(ProcessId.of(os.getpid()), "http://x:1", "secret", "k", "m")
+        runfile.write(tmp_path / "swarm-1.json", run)
+        assert runfile.clean_up(tmp_path) == []
+        assert child.poll() is None
+        assert (tmp_path / "swarm-1.json").exists()
+    finally:
+        child.kill()
+        child.wait()
+
+
+async def test_the_end_of_a_child_is_seen_while_others_hold_its_output() -> None:
+    grandchild = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', " + repr(
+        "import os, time; os.setsid(); print('here', flush=True); time.sleep(60)"
+    )
+    code = f"{grandchild}], start_new_session=False); sys.exit(3)"
+    spec = LaunchSpec("x", (sys.executable, "-c", code), "127.0.0.1", 1)
+    child = await spawn(spec, WorkerLog("w", None), run_token="grandchild-test")
+    assert await asyncio.wait_for(child.wait(), PATIENCE_S) == (3, None)
+    run = RunFile(DEAD, "http://x:1", "grandchild-test", "k", "m")
+    runfile.reap(run)
 
 
 def test_a_damaged_run_file_is_no_run_file(tmp_path: Path) -> None:
