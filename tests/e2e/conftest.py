@@ -58,6 +58,7 @@ class Up:
     url: str
     model: str
     ready_line: str
+    home: Path
 
     @property
     def port(self) -> str:
@@ -105,7 +106,7 @@ def up(lswarm: Lswarm) -> Iterator[Callable[..., Up]]:
         impatience.cancel()
         match = READY.match(line)
         assert match is not None, (line, (lswarm.home / "up.log").read_text())
-        return Up(process, match["url"], match["model"], line)
+        return Up(process, match["url"], match["model"], line, lswarm.home)
 
     yield start
     for process in running:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import openai
 import psutil
 import pytest
 
-from tests.e2e.conftest import PATIENCE_S, Lswarm, Up
+from tests.e2e.conftest import LSWARM, PATIENCE_S, Lswarm, Up
 
 pytestmark = pytest.mark.engine
 QUESTION = [{"role": "user", "content": "Write a Python function `double(x)` that doubles x."}]
@@ -200,3 +201,57 @@ def test_a_truncated_model_is_refused_with_what_is_missing(lswarm: Lswarm, tmp_p
     done = lswarm("up", "--model", str(cut), "--port", "0")
     assert done.returncode == 5
     assert "cut.gguf" in done.stderr
+
+
+def test_ctrl_c_before_ready_leaves_nothing_and_is_exit_code_130(
+    lswarm: Lswarm, tmp_path: Path
+) -> None:
+    process = subprocess.Popen(
+        [*LSWARM, "up", "--model", "builtin:demo", "--port", "0"],
+        env=lswarm.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert process.stderr is not None
+    while "starting" not in process.stderr.readline():
+        pass
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    assert not [child for child in children if child.is_running()]
+    assert list((lswarm.home / "run").glob("*.json")) == []
+
+
+def test_a_second_signal_ends_it_at_once(up: Callable[..., Up]) -> None:
+    swarm = up()
+    body = json.dumps({"messages": QUESTION, "stream": True}).encode()
+    request = urllib.request.Request(
+        f"{swarm.url}/v1/chat/completions", body, {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=PATIENCE_S):
+        children = psutil.Process(swarm.process.pid).children(recursive=True)
+        swarm.process.send_signal(signal.SIGTERM)
+        swarm.process.send_signal(signal.SIGINT)
+        assert swarm.process.wait(PATIENCE_S) in (0, 130)
+    assert not [child for child in children if child.is_running()]
+
+
+def test_the_next_start_cleans_up_after_a_killed_one(up: Callable[..., Up]) -> None:
+    first = up("--ctx", "512")
+    first.process.kill()
+    first.process.wait()
+    second = up("--ctx", "512")
+    runs = (Path(second.home) / "run").glob("*.json")
+    assert [run.stem for run in runs] == [f"swarm-{second.port}"]
+
+
+def test_ask_with_several_swarms_wants_to_know_which(up: Callable[..., Up], lswarm: Lswarm) -> None:
+    up("--ctx", "512")
+    up("--ctx", "512")
+    done = lswarm("ask", "anything")
+    assert done.returncode == 2
+    assert "--port" in done.stderr

@@ -160,3 +160,106 @@ async def test_draining_refuses_new_requests_and_finishes_running_ones() -> None
         await swarm.release()
         assert await drained
         assert (await first)[0] == 200
+
+
+async def test_several_choices_wait_for_a_worker_that_is_away() -> None:
+    async with swarm_of(Shape(script={"load_s": 0.3})) as swarm:
+        swarm.fleet.served("w0", 1)
+        swarm.kill()
+        while swarm.fleet.endpoints():
+            await swarm.fleet.next_change().wait()
+        status, body = await swarm.chat("x", n=2)
+    assert status == 200
+    assert len(body["choices"]) == 2
+
+
+async def test_a_request_whose_worker_died_is_not_refused_by_a_full_queue(tmp_path: Any) -> None:
+    script = fault(kind="hold", at_token=2, lives=1)
+    script["counter_file"] = str(tmp_path / "lives")
+    async with swarm_of(Shape(script=script), max_queue=1) as swarm:
+        swarm.fleet.served("w0", 1)
+        first = asyncio.ensure_future(swarm.chat("x"))
+        await swarm.fake_until(lambda state: state["busy"] == 3)
+        second = asyncio.ensure_future(swarm.chat("y"))
+        while (await swarm.get("/v1/swarm/status"))[1]["queue"]["waiting"] == 0:
+            pass
+        swarm.kill()
+        assert (await first)[0] == 200
+        assert (await second)[0] == 200
+
+
+async def test_a_worker_asked_to_end_from_outside_is_not_the_requests_fault() -> None:
+    async with swarm_of(Shape(script=fault(kind="hold", at_token=2))) as swarm:
+        answer = asyncio.ensure_future(swarm.chat("x"))
+        for _ in range(3):
+            await swarm.fake_until(lambda state: state["busy"] == 3)
+            generation = swarm.fleet.endpoints()[0].generation
+            swarm.fleet.served("w0", generation)
+            swarm.kill(signal=15)
+            death = await swarm.fleet.death_of("w0", generation, 5)
+            assert death is not None
+            assert death.exit_code == 0
+            while not swarm.fleet.endpoints():
+                await swarm.fleet.next_change().wait()
+        await swarm.fake_until(lambda state: state["busy"] == 3)
+        await swarm.release()
+        assert (await answer)[0] == 200
+
+
+@pytest.mark.parametrize("shown", [False, True])
+async def test_a_live_stream_that_hangs_ends_in_time(shown: bool) -> None:
+    script = fault(kind="hang", at_token=3 if shown else 0)
+    async with swarm_of(Shape(script=script), chat={"timeout_s": 0.3}) as swarm:
+        body = {
+            "model": "fake:solo",
+            "stream": True,
+            "messages": [{"role": "user", "content": "x"}],
+        }
+        async with swarm.client.post(swarm.chat_url, json=body) as response:
+            text = await response.text()
+        assert response.status == (200 if shown else 504)
+        assert "deadline_exceeded" in text
+        await swarm.fake_until(lambda state: state["busy"] == 0)
+
+
+async def test_a_worker_that_says_it_is_not_ready_is_not_asked_in_a_hot_loop() -> None:
+    script = fault(kind="status", status=503, message="loading")
+    async with swarm_of(Shape(script=script), chat={"timeout_s": 1.0}) as swarm:
+        status, _ = await swarm.chat("x")
+        asked = len((await swarm.fake())["requests"])
+    assert status == 504
+    assert asked <= 6
+
+
+async def test_slots_come_back_when_a_request_is_cancelled_twice() -> None:
+    async with swarm_of(Shape(script=fault(kind="hold", at_token=1))) as swarm:
+        request = asyncio.ensure_future(swarm.chat("x"))
+        await swarm.fake_until(lambda state: state["busy"] == 3)
+        (handler,) = [t for t in asyncio.all_tasks() if "Chat.handle" in _stack(t)]
+        handler.cancel()
+        await asyncio.sleep(0)
+        handler.cancel()
+        await asyncio.gather(request, return_exceptions=True)
+        await swarm.fake_until(lambda state: state["busy"] == 0)
+        _, status = await swarm.get("/v1/swarm/status")
+    assert status["workers"][0]["slots_busy"] == 0
+
+
+def _stack(task: asyncio.Task[Any]) -> str:
+    """Names of the coroutines that a task is waiting in."""
+    names = []
+    coroutine: Any = task.get_coro()
+    while coroutine is not None:
+        names.append(getattr(coroutine, "__qualname__", ""))
+        coroutine = getattr(coroutine, "cr_await", None)
+    return " ".join(names)
+
+
+async def test_voters_asked_instead_of_lost_ones_get_seeds_of_their_own(tmp_path: Any) -> None:
+    script = fault(kind="crash", at_token=6, lives=1)
+    script |= {"counter_file": str(tmp_path / "lives"), "answers": ["a", "b " * 50, "c " * 50]}
+    async with swarm_of(Shape(script=script)) as swarm:
+        _, body = await swarm.chat("x", seed=10, swarm={"quorum": 3})
+        (again,) = (await swarm.fake())["requests"]
+    assert body["swarm"]["answered"] == 3
+    assert again["body"]["seed"] == 13

@@ -196,3 +196,37 @@ async def test_time_out_with_some_answers_votes_on_those() -> None:
     assert status == 200
     assert body["choices"][0]["message"]["content"] == "a"
     assert body["swarm"]["answered"] == 2
+
+
+async def test_the_fastest_answer_has_its_usage() -> None:
+    async with swarm_of(Shape(script={"answers": ["a b c", "b " * 500]})) as swarm:
+        _, body = await swarm.chat("x", swarm={"strategy": "fastest"})
+    assert body["usage"]["completion_tokens"] == 3
+
+
+@pytest.mark.parametrize("model", ["fake", "fake:solo"])
+async def test_other_names_for_n_do_not_go_around_the_ledger(model: str) -> None:
+    async with swarm_of(Shape()) as swarm:
+        events = await swarm.stream("x", model=model, n_cmpl=4)
+        sent = (await swarm.fake())["requests"][0]["body"]
+    assert "n_cmpl" not in sent
+    assert {c["index"] for e in events for c in e["choices"]} == {0}
+
+
+async def test_a_vote_that_missed_its_quorum_says_so_and_claims_no_agreement() -> None:
+    long = "b " * 4000
+    script = {"answers": ["a", long, long], "token_s": 0.02}
+    async with swarm_of(Shape(script=script, ctx=8192), chat={"timeout_s": 0.5}) as swarm:
+        _, body = await swarm.chat("x")
+    facts = body["swarm"]
+    assert facts["answered"] == 1
+    assert facts["agreement"] == pytest.approx(1 / 3, 0.01)
+    assert any("1 of the 2" in reason for reason in facts["reasons"])
+
+
+@pytest.mark.parametrize("model", ["fake", "fake:solo"])
+async def test_a_live_stream_says_how_long_it_took(model: str) -> None:
+    async with swarm_of(Shape()) as swarm:
+        events = await swarm.stream("x", model=model, stream_options={"include_usage": True})
+    assert events[-1]["swarm"]["elapsed_ms"] >= 0
+    assert events[-1]["usage"]["completion_tokens"] > 0
