@@ -64,6 +64,24 @@ class DeviceBudget:
 
 
 @dataclass(frozen=True, slots=True)
+class Drift:
+    """A kind of memory on a device of which the engine allocated other than what was planned."""
+
+    device: str
+    kind: str
+    planned_bytes: int
+    observed_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What an engine printed that it allocated, and where that is not what was planned."""
+
+    total_bytes: int
+    drift: tuple[Drift, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Rejection:
     """A model or layout that was not chosen, and what it lacked."""
 

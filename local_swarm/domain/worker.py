@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from local_swarm.domain.plan import Drift
+
 
 class WorkerState(str, Enum):
     """See docs/states.md for who moves a worker from one to the next."""
@@ -42,8 +44,9 @@ class Death:
 class WorkerStatus:
     """One row of `lswarm status`, as far as the supervisor knows it.
 
-    `observed_bytes` is what the process holds now with shared pages counted once over the
-    processes that share them (PSS), where the system can tell.
+    `observed_bytes` is what its engine printed that it allocated at the start; where it printed
+    nothing, what the process holds now (PSS where the system tells it, else RSS). `drift` is where
+    that differs from the plan.
     """
 
     id: str
@@ -56,3 +59,4 @@ class WorkerStatus:
     restarts: int
     planned_bytes: int
     observed_bytes: int | None
+    drift: tuple[Drift, ...] = ()

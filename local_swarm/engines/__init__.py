@@ -9,6 +9,7 @@ To add one: a module with a class that has the shape of `Engine`, and a line in 
 """
 
 from local_swarm.engines.base import Availability, Engine
+from local_swarm.engines.printed import printed_sizes
 from local_swarm.engines.registry import ENGINES, choose
 
-__all__ = ["ENGINES", "Availability", "Engine", "choose"]
+__all__ = ["ENGINES", "Availability", "Engine", "choose", "printed_sizes"]

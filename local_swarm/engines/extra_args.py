@@ -47,6 +47,11 @@ OWNED: tuple[tuple[str, str, str], ...] = (
         "--metrics --slots --no-slots --jinja --no-jinja --api-prefix --path",
     ),
     (
+        "the plan is checked against what it prints, and at a higher level it prints prompts",
+        "Leave it out.",
+        "-lv --verbosity --log-verbosity -v --verbose --log-verbose",
+    ),
+    (
         _SAFETY,
         "Leave it out.",
         "--props --tools --tools-runtime --slot-save-path --media-path -ag --agent --server-base "

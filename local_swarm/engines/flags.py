@@ -10,6 +10,8 @@ from local_swarm.domain.plan import CPU_DEVICE, WorkerPlan
 
 # Every stream holds an HTTP thread; the rest is for health, slots and metrics.
 SPARE_HTTP_THREADS = 2
+# The least at which the engine prints what it allocates; from 5 on it prints prompts.
+VERBOSITY = "4"
 
 
 def plan_flags(worker: WorkerPlan, *, host: str, port: int) -> tuple[str, ...]:
@@ -79,4 +81,6 @@ def _server_flags(worker: WorkerPlan, host: str, port: int) -> tuple[str, ...]:
         "--no-cache-idle-slots",
         "--jinja",
         "--no-webui",
+        "-lv",
+        VERBOSITY,
     )

@@ -52,6 +52,13 @@ class Metrics:
             "lswarm_worker_restarts", "Lives after the first.", ("worker",), registry=registry
         )
 
+        self._drift = Gauge(
+            "lswarm_worker_memory_drift_bytes",
+            "What the engine allocated at its start less what was planned.",
+            ("worker", "device", "kind"),
+            registry=registry,
+        )
+
     def answered(self, route: str, status: int, seconds: float) -> None:
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
@@ -62,8 +69,12 @@ class Metrics:
     def render(self, workers: Iterable[WorkerStatus], ledger: Ledger) -> bytes:
         """The text exposition, with what is only known when asked."""
         self._waiting.set(ledger.waiting)
+        self._drift.clear()
         for worker in workers:
             self._busy.labels(worker.id).set(ledger.busy(worker.id))
             self._ready.labels(worker.id).set(worker.state is WorkerState.READY)
             self._restarts.labels(worker.id).set(worker.restarts)
+            for d in worker.drift:
+                difference = d.observed_bytes - d.planned_bytes
+                self._drift.labels(worker.id, d.device, d.kind).set(difference)
         return generate_latest(self._registry)

@@ -100,6 +100,7 @@ class Overview:
             "tokens_per_s": seen.tokens_per_s,
             "planned_bytes": worker.planned_bytes,
             "observed_bytes": worker.observed_bytes,
+            "drift": msgspec.to_builtins(worker.drift),
         }
 
 

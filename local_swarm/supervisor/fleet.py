@@ -7,7 +7,7 @@ import contextlib
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +16,7 @@ import psutil
 
 from local_swarm.domain.endpoint import Endpoint
 from local_swarm.domain.launch import LaunchSpec
+from local_swarm.domain.plan import Observed
 from local_swarm.domain.worker import Death, WorkerState, WorkerStatus
 from local_swarm.supervisor import state as life
 from local_swarm.supervisor.logs import WorkerLog
@@ -35,6 +36,13 @@ class Launcher(Protocol):
     def __call__(self) -> LaunchSpec: ...
 
 
+class Observer(Protocol):
+    """Reads from the first lines of a life what the engine allocated; None when they do not
+    tell."""
+
+    def __call__(self, lines: Sequence[str], /) -> Observed | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One worker to keep alive: its name, its slots, and how to launch it."""
@@ -46,6 +54,7 @@ class Job:
     api_key: str
     planned_bytes: int
     launch: Launcher
+    observe: Observer = lambda lines: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,7 @@ class Keeper:
         self.spec: LaunchSpec | None = None
         self.child: ChildProcess | None = None
         self.deaths: list[Death] = []
+        self.observed: Observed | None = None
         settings = fleet.logs
         path = settings.directory / f"{job.id}.log" if settings.directory else None
         self.log = WorkerLog(
@@ -125,6 +135,7 @@ class Keeper:
         exit_code: int | None = 127
         signal: int | None = None
         try:
+            self.log.begin()
             self.spec = self.job.launch()
             self.child = await spawn(self.spec, self.log, run_token=self._fleet.run_token)
             self._fleet.changed()
@@ -149,6 +160,9 @@ class Keeper:
 
     async def _watch_ready(self, generation: int, spec: LaunchSpec) -> None:
         await wait_ready(self._fleet.session, spec)
+        self.observed = self.job.observe(self.log.start())
+        for drift in self.observed.drift if self.observed else ():
+            log.warning("allocated other than planned", worker=self.job.id, **asdict(drift))
         self.handle(life.Readied(generation))
 
     async def finish(self) -> None:
@@ -258,8 +272,8 @@ class Fleet:
         """What `lswarm status` shows of each worker; memory is read in a thread (milliseconds)."""
         keepers = list(self.keepers.values())
         pids = [keeper.child.pid if keeper.child else None for keeper in keepers]
-        observed = await asyncio.to_thread(lambda: [_memory_of(pid) for pid in pids])
-        return tuple(map(_status, keepers, pids, observed))
+        held = await asyncio.to_thread(lambda: [_memory_of(pid) for pid in pids])
+        return tuple(map(_status, keepers, pids, held))
 
     def served(self, worker: str, generation: int) -> None:
         """A request finished on this life of the worker."""
@@ -297,7 +311,7 @@ def _endpoint(keeper: Keeper) -> Endpoint:
     return replace(endpoint, capabilities=spec.capabilities) if spec else endpoint
 
 
-def _status(keeper: Keeper, pid: int | None, observed_bytes: int | None) -> WorkerStatus:
+def _status(keeper: Keeper, pid: int | None, held_bytes: int | None) -> WorkerStatus:
     job, spec, worker = keeper.job, keeper.spec, keeper.worker
     return WorkerStatus(
         id=job.id,
@@ -309,7 +323,8 @@ def _status(keeper: Keeper, pid: int | None, observed_bytes: int | None) -> Work
         ctx=job.ctx,
         restarts=worker.restarts,
         planned_bytes=job.planned_bytes,
-        observed_bytes=observed_bytes,
+        observed_bytes=keeper.observed.total_bytes if keeper.observed else held_bytes,
+        drift=keeper.observed.drift if keeper.observed else (),
     )
 
 

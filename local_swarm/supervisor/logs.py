@@ -9,6 +9,7 @@ from collections import deque
 from pathlib import Path
 
 MAX_LINE_BYTES = 16 * 1024
+MAX_START_LINES = 1000
 
 
 class WorkerLog:
@@ -30,6 +31,7 @@ class WorkerLog:
         self.path = path
         self._prefix = f"{worker} | "
         self._tail: deque[str] = deque(maxlen=lines)
+        self._start: list[str] = []
         self._rest = b""
         self._handler: logging.Handler | None = None
         if path is not None:
@@ -53,6 +55,14 @@ class WorkerLog:
         """A line of the supervisor's own."""
         self._add(f"[supervisor] {text}".encode())
 
+    def begin(self) -> None:
+        """A new life of the worker begins."""
+        self._start = []
+
+    def start(self) -> tuple[str, ...]:
+        """The first lines of this life, at most MAX_START_LINES."""
+        return tuple(self._start)
+
     def tail(self) -> tuple[str, ...]:
         return tuple(self._tail)
 
@@ -71,6 +81,8 @@ class WorkerLog:
     def _add(self, line: bytes) -> None:
         text = line.rstrip(b"\r").decode("utf-8", "replace")
         self._tail.append(text)
+        if len(self._start) < MAX_START_LINES:
+            self._start.append(text)
         if self._handler is not None:
             record = logging.LogRecord("worker", logging.INFO, "", 0, "", None, None)
             record.msg = self._prefix + text

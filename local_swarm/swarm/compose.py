@@ -5,9 +5,11 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+from local_swarm.budget import observe
 from local_swarm.config import Config
 from local_swarm.consensus import STRATEGIES
 from local_swarm.domain.plan import WorkerPlan
+from local_swarm.engines import printed_sizes
 from local_swarm.gateway.app import GatewaySettings
 from local_swarm.gateway.chat import ChatSettings
 from local_swarm.gateway.stream import Pace
@@ -30,6 +32,7 @@ def _job(prepared: Prepared, worker: WorkerPlan) -> Job:
         api_key=prepared.child_key,
         planned_bytes=worker.planned_bytes,
         launch=lambda: prepared.spec(worker, free_port()),
+        observe=lambda lines: observe(worker.parts, printed_sizes(lines)),
     )
 
 

@@ -136,7 +136,7 @@ def test_what_safety_owns_is_refused_by_name(words: list[str]) -> None:
         ["--seed", "-1"],
         ["--rope-freq-base", "1e6"],
         ["--chat-template", "chatml"],
-        ["--no-warmup", "-lv", "4"],
+        ["--no-warmup", "--sse-ping-interval", "5"],
         ["--mmproj", "p.gguf"],
     ],
 )
