@@ -5,8 +5,8 @@ Run from the repository root:  PYTHONPATH=. python bin/train_demo_model.py --out
 Needs torch, numpy, gguf and tokenizers, which the product itself does not. The defaults are the
 recipe of the shipped file: one thread, fixed seed, tasks made on the fly by
 `local_swarm.evals.tasks`. Writes the model and, next to it, a JSON file with what the training
-knows (data size, parameters, loss), from which `bin/measure_demo_model.py` writes the card. The
-conversations are in `demo_chat.py`, the network and the file format in `demo_network.py`.
+knows (data size, parameters, loss), for the card. The conversations are in `demo_chat.py`, the
+network and the file format in `demo_network.py`. `lswarm eval --live` measures the outcome.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, default=Path("local_swarm/assets/demo.gguf"))
     parser.add_argument("--seed", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=8000, help="optimiser steps")
+    parser.add_argument("--steps", type=int, default=11000, help="optimiser steps")
     parser.add_argument("--batch", type=int, default=8, help="conversations in a step")
     parser.add_argument("--vocab", type=int, default=1024, help="tokens, special ones included")
     parser.add_argument("--width", type=int, default=128)
@@ -166,9 +166,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--kv-heads", type=int, default=2)
     parser.add_argument("--hidden", type=int, default=448, help="width inside the SwiGLU")
     parser.add_argument("--lr", type=float, default=3e-3, help="of AdamW")
-    parser.add_argument("--decay-from", type=int, default=1250, help="step where it begins to fall")
-    parser.add_argument("--slips-from", type=int, default=7000, help="step where slips begin")
-    parser.add_argument("--slips", type=float, default=0.1, help="chance of a slip at each place")
+    parser.add_argument("--decay-from", type=int, default=2000, help="step where it begins to fall")
+    parser.add_argument("--slips-from", type=int, default=10000, help="step where slips begin")
+    parser.add_argument("--slips", type=float, default=0.15, help="chance of a slip at each place")
     parser.add_argument("--checkpoints", type=Path, help="keep the state here every 250 steps")
     parser.add_argument(
         "--resume", type=Path, help="go on from this state, saved at --decay-from or --slips-from"

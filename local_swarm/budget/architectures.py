@@ -6,20 +6,18 @@ name gets `known=False`, which means: whole context in every layer, and say so.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+import msgspec
 
 RecurrentLayers = Literal["none", "all", "beside", "headless", "idle", "interval"]
-State = Literal["none", "mamba", "mamba2", "wkv", "shortconv", "kda", "lightning"]
+State = Literal["none", "mamba", "mamba2", "delta", "wkv", "shortconv", "kda", "lightning"]
+Layout = Literal["fitted", "apart"]
+FeedForward = Literal["gated", "fused", "plain", "experts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +52,7 @@ class Architecture:
 
     `shared_from` is the first layer without a cache of its own; `shares_declared` says that the
     file gives their number. `drafts_cached` and `drafts_loaded` are about drafting blocks.
+    `compute` is None where the compute buffer is only bounded.
     """
 
     name: str
@@ -67,6 +66,9 @@ class Architecture:
     shares_declared: bool = False
     drafts_cached: bool = False
     drafts_loaded: bool = False
+    output_first: bool = False
+    rope_full_only: bool = False
+    compute: FeedForward | None = None
 
 
 @cache
@@ -87,6 +89,9 @@ def architecture(name: str) -> Architecture:
         shares_declared=shared.get("declared", False),
         drafts_cached=name in table["drafts"]["cached"],
         drafts_loaded=name in table["drafts"]["loaded"],
+        output_first=name in table["weights"]["output_first"],
+        rope_full_only=name in table["weights"]["rope_full_only"],
+        compute=table["compute"].get(name),
     )
 
 
@@ -99,6 +104,13 @@ def known_names() -> frozenset[str]:
     return frozenset(names | set(table["latent"]["names"]) | set(table["drafts"]["cached"]))
 
 
+def layouts_of(build: str | None) -> tuple[Layout, ...]:
+    """How the named engine build lays out its graphs; every way known where it was not measured."""
+    builds: Mapping[str, Layout] = _table()["builds"]
+    known = builds.get(build) if build else None
+    return (known,) if known else tuple(sorted(set(builds.values())))
+
+
 def llama_cpp_version() -> str:
     """Which llama.cpp the table is of."""
     return str(_table()["llama_cpp"])
@@ -107,4 +119,4 @@ def llama_cpp_version() -> str:
 @cache
 def _table() -> Mapping[str, Any]:
     text = (resources.files("local_swarm.budget") / "architectures.toml").read_text("utf-8")
-    return tomllib.loads(text)
+    return msgspec.toml.decode(text, type=dict[str, Any])

@@ -1,73 +1,209 @@
 """The compute buffer: scratch memory of the largest graph a worker may run, on the CPU.
 
-The engine reserves it at start for `min(ctx, ubatch)` tokens. For gated dense models with an f16
-cache and flash attention a closed form gives its size to the byte; for others only a dry run
-does, and this is an upper bound, found over the measured models (llama.cpp as of the version in
-llama-cpp-python 0.3.36, src/llama-context.cpp `sched_reserve`).
+The engine reserves it at start for `min(ctx, ubatch)` tokens and one output per slot: the inputs
+(positions, indices, masks) and the most intermediate results that live at one time. For some
+architectures (`[compute]` in architectures.toml) and builds of the engine (`[builds]`) that moment
+is known and the size is met to the byte. For the others this is an upper bound, found over measured
+models and builds: ask the engine that will run (`dry_run_bytes`) where it can be asked.
+
+Source: llama.cpp src/llama-context.cpp `sched_reserve`, src/llama-graph.cpp (inputs),
+src/llama-kv-cache.cpp `build_input_k_rot`, as of the version in llama-cpp-python 0.3.36.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
+from typing import Literal
 
-from local_swarm.budget.kv import Cells, pad
+from local_swarm.budget.architectures import FeedForward, Layout, architecture, layouts_of
+from local_swarm.budget.context import Setting, swa_cells
+from local_swarm.budget.kv import CACHE_TYPES, pad
+from local_swarm.budget.layers import Layer, layers_of
+from local_swarm.budget.widths import Widths, widths_of
 from local_swarm.domain.model import ModelFacts
 
-GATED_DENSE = frozenset({"llama", "qwen2"})
+Method = Literal["formula", "bound", "dry-run"]
 
-_DENSE = re.compile(r"blk\.\d+\.ffn_(gate|up)(_shexp)?\.weight")
-_EXPERTS = re.compile(r"blk\.\d+\.ffn_(gate|up|gate_up)_exps\.weight")
-_STATE = re.compile(r"blk\.\d+\.(ssm_|shortconv)")
-_GATE = re.compile(r"blk\.\d+\.ffn_gate\.weight")
+FLOAT = 4
+LEAST_ROTATION = 64
+DELTA_CHUNK = 64  # tokens that a gated delta net computes at once, whatever it is given
 
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """`exact`, or an upper bound."""
+    """`bytes` is exact where the method is "formula" or "dry-run", and an upper bound else."""
 
     bytes: int
-    exact: bool
+    method: Method
+
+    @property
+    def exact(self) -> bool:
+        return self.method != "bound"
 
 
 def compute_size(
-    model: ModelFacts, held: Cells, *, ctx_total: int, slots: int, ubatch: int, cache_type: str
+    model: ModelFacts,
+    setting: Setting,
+    *,
+    build: str | None = None,
+    dry_run_bytes: int | None = None,
 ) -> Compute:
-    """For `-c ctx_total -np slots -ub ubatch`; `cache_type` is that of K and V."""
-    tokens = pad(min(ctx_total, ubatch), slots)
-    inputs = 2 * pad(4 * tokens, 32) + 2 * pad(8 * tokens, 32) + pad(4 * slots, 32)
-    mask = 2 * tokens * held.per_stream
-    logits = 4 * slots * (model.vocab_size + 2 * model.embedding_length) + pad(4 * slots, 32)
-    if _is_gated_dense(model):
-        floats = 3 * _width(model, _DENSE) + 4 * model.embedding_length
-        exact = cache_type == "f16"
-        return Compute(max(4 * tokens * floats + mask + inputs, logits), exact)
-    return Compute(max(5 * tokens * _floats_bound(model) + 2 * mask + inputs, logits), False)
+    """What the engine reserves on the CPU.
 
-
-def has_state(model: ModelFacts) -> bool:
-    """Whether the model keeps recurrent state, which is no part of the attention cache."""
-    return any(_STATE.match(tensor.name) for tensor in model.tensors)
-
-
-def _is_gated_dense(model: ModelFacts) -> bool:
-    return (
-        model.arch in GATED_DENSE
-        and not model.experts_used
-        and model.heads * model.key_length == model.embedding_length
-        and any(_GATE.match(tensor.name) for tensor in model.tensors)
+    `build` names the engine that will run as `[builds]` does, None where it is another or not
+    known; `dry_run_bytes` is what it said when asked.
+    """
+    if dry_run_bytes is not None:
+        return Compute(dry_run_bytes, "dry-run")
+    wide, kind = widths_of(model), architecture(model.arch).compute
+    tokens = pad(setting.tokens, setting.slots)
+    inputs = _inputs(model, setting, tokens)
+    logits = FLOAT * setting.slots * (wide.vocab + 3 * wide.embedding + 1)
+    if kind and _is_measured(kind, wide, setting):
+        peaks = [_known_peak(kind, model, wide, setting, way) for way in layouts_of(build)]
+        size = inputs + FLOAT * tokens * max(peak.values for peak in peaks)
+        exact = len(peaks) == 1 and peaks[0].exact and size >= logits
+        return Compute(max(size, logits), "formula" if exact else "bound")
+    bound = max(
+        tokens * _bound(model, wide, setting), _recurrent_bound(model, wide, setting, tokens)
     )
+    return Compute(inputs + max(FLOAT * bound, logits), "bound")
 
 
-def _floats_bound(model: ModelFacts) -> int:
-    """Values alive for one token; the caller adds a quarter (5 bytes for each 4-byte value)."""
-    embedding = model.embedding_length
-    attention = 4 * max(embedding, model.heads * model.key_length)
-    experts = model.experts_used * (3 * _width(model, _EXPERTS) + 2 * embedding)
-    return 3 * _width(model, _DENSE) + attention + experts + 4 * _width(model, _STATE)
+@dataclass(frozen=True, slots=True)
+class _Peak:
+    """Values per token alive at once when most are; an upper bound where it is not exact."""
+
+    values: int
+    exact: bool
 
 
-def _width(model: ModelFacts, pattern: re.Pattern[str]) -> int:
-    """The widest output of the matrices that `pattern` names."""
-    shapes = (t.shape for t in model.tensors if len(t.shape) > 1 and pattern.match(t.name))
-    return max((shape[1] for shape in shapes), default=0)
+def _inputs(model: ModelFacts, setting: Setting, tokens: int) -> int:
+    """Bytes of what the graph is given: ids, positions, and for each cache indices and masks."""
+    size = 2 * pad(4 * tokens, 32) + pad(4 * setting.slots, 32)
+    layers = [layer for layer in layers_of(model) if layer.key_values]
+    for slides in (False, True):
+        cached = [layer for layer in layers if layer.slides is slides]
+        if cached:
+            held = swa_cells(model, setting) if slides else setting.cells
+            size += _cache_inputs(cached, setting, tokens, held.per_stream)
+            size += _rotation(model, setting)
+    return size
+
+
+def _cache_inputs(layers: list[Layer], setting: Setting, tokens: int, cells: int) -> int:
+    """Indices of new cells (8 bytes each), the mask, and the rotations of a quantised cache."""
+    mask = (4 if setting.transposed else 2) * tokens * cells
+    keys, values = pad(8 * tokens, 32), 0
+    if any(layer.value_values for layer in layers):
+        room = max(layer.value_room for layer in layers) if setting.transposed else 1
+        values = pad(8 * tokens * room, 32)
+    return mask + keys + values
+
+
+def _rotation(model: ModelFacts, setting: Setting) -> int:
+    """Bytes of the Hadamard matrices that turn a quantised cache's K and V, for one cache."""
+    size = 0
+    if _rotates(model.key_length, setting.cache_type_k):
+        side = model.key_length & -model.key_length  # the largest power of two in it
+        size += FLOAT * side * side
+    if _rotates(model.value_length, setting.cache_type_v):
+        size += FLOAT * LEAST_ROTATION * LEAST_ROTATION
+    return size
+
+
+def _rotates(length: int, cache_type: str) -> bool:
+    """Whether heads of this length are turned on their way into a cache of this type."""
+    return CACHE_TYPES[cache_type][0] > 1 and length % LEAST_ROTATION == 0
+
+
+def _known_peak(
+    kind: FeedForward, model: ModelFacts, wide: Widths, setting: Setting, layout: Layout
+) -> _Peak:
+    """The peak of a model whose feed-forward part is of `kind`.
+
+    Without flash attention it is where the scores are, unless the context is short.
+    """
+    key = _rotates(model.key_length, setting.cache_type_k)
+    value = _rotates(model.value_length, setting.cache_type_v)
+    exact = kind != "experts" or wide.embedding < 2 * wide.experts
+    feed = _feed_forward(kind, wide)
+    if not setting.transposed:
+        if layout == "fitted":
+            exact = exact and key == value
+        return _Peak(feed + _kept(kind, wide, layout, turned=key, sure=key == value), exact)
+    feed += max(_kept(kind, wide, layout, turned=turned, sure=False) for turned in (False, True))
+    scores = model.heads * setting.cells.per_stream + _beside_scores(kind, wide, layout)
+    return _Peak(max(feed, scores), exact=scores >= feed)
+
+
+def _kept(kind: FeedForward, wide: Widths, layout: Layout, *, turned: bool, sure: bool) -> int:
+    """What lives beside the feed-forward part: residuals, and what is left of the query.
+
+    Queries are `turned` for a quantised cache, which makes a copy; whether it and the original find
+    a hole to lie in depends on how their width compares with the embedding's. Where that is not
+    `sure`, they do not.
+    """
+    if layout == "apart":
+        return 5 * wide.embedding + 5
+    if kind == "fused":
+        return 3 * wide.embedding + (0 if sure else 2 * wide.heads)
+    if not sure or (turned and wide.heads < wide.embedding):
+        return 3 * wide.embedding + 2 * wide.heads
+    if turned and wide.heads == wide.embedding:
+        return 3 * wide.embedding
+    return 3 * wide.embedding + wide.heads
+
+
+def _beside_scores(kind: FeedForward, wide: Widths, layout: Layout) -> int:
+    """What lives beside the scores of attention where they are computed in full."""
+    if layout == "apart":
+        heads = 2 if wide.heads > wide.embedding else 1
+        return 5 * wide.embedding + heads * wide.heads
+    return (1 if kind == "fused" else 3) * wide.embedding + 2 * wide.heads
+
+
+def _is_measured(kind: FeedForward, wide: Widths, setting: Setting) -> bool:
+    """Whether a model has the proportions that the rules were measured on."""
+    if kind == "experts":
+        proper = wide.heads >= wide.embedding or not setting.transposed
+        return bool(wide.experts) and not (wide.shared or wide.dense) and proper
+    broad = 2 * wide.dense >= 5 * wide.embedding and wide.dense >= 2 * wide.heads
+    return broad and not wide.experts and (kind != "fused" or wide.heads == wide.embedding)
+
+
+def _feed_forward(kind: FeedForward, wide: Widths) -> int:
+    """Gate, up and their product; experts' output lies where the first two were, or beside."""
+    if kind == "plain":
+        return wide.dense
+    if kind != "experts":
+        return 3 * wide.dense
+    beside = wide.embedding if wide.embedding >= 2 * wide.experts else 0
+    return wide.experts_used * (3 * wide.experts + beside)
+
+
+def _bound(model: ModelFacts, wide: Widths, setting: Setting) -> int:
+    """No architecture measured keeps more values per token alive outside recurrent layers."""
+    embedding = wide.embedding
+    experts = _feed_forward("experts", wide) if wide.experts else 0
+    query = max(wide.heads, wide.query)
+    attention = 4 * embedding + 2 * query + 2 * wide.heads
+    feed = 4 * embedding + 2 * wide.heads + max(3 * wide.dense, experts, 3 * wide.shared)
+    if not setting.transposed:
+        return wide.beside + max(feed, attention)
+    scores = model.heads * setting.cells.per_stream
+    return wide.beside + max(feed, scores + 4 * embedding + 3 * query)
+
+
+def _recurrent_bound(model: ModelFacts, wide: Widths, setting: Setting, tokens: int) -> int:
+    """Values that live at once in a recurrent layer: some per token, some per slot."""
+    kept = [layer for layer in layers_of(model) if layer.state_values or layer.conv_values]
+    if not kept:
+        return 0
+    state = max(layer.state_values for layer in kept)
+    conv = max(layer.conv_values for layer in kept)
+    inner = model.recurrence.inner
+    chunked = architecture(model.arch).recurrent.state in ("delta", "kda")
+    each = state + 2 * conv + (2 * DELTA_CHUNK * inner if chunked else 0)
+    token = wide.state_in + 2 * wide.state_conv + 2 * inner + 4 * wide.embedding
+    return tokens * token + setting.slots * each

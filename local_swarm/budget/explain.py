@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from local_swarm.budget.compute import GATED_DENSE, has_state
 from local_swarm.budget.seating import CPU_VOTERS, Seating
 from local_swarm.budget.wishes import Wishes
 from local_swarm.domain.hardware import HostSnapshot
 from local_swarm.domain.memory import format_bytes
 from local_swarm.domain.model import ModelFacts
-
-# Plain attention in every layer: the measured models' cache is met to the byte.
-PLAIN_ATTENTION = GATED_DENSE | {"phi3", "qwen3", "qwen3moe", "starcoder2"}
 
 
 def devices(host: HostSnapshot) -> Iterator[str]:
@@ -67,19 +63,6 @@ def trade(what: str, lacking_bytes: int) -> str:
 def threads(each: int, seating: Seating, cores: int) -> str:
     per = "each worker" if seating.workers > 1 else "the worker"
     return f"{each} thread{'s' if each > 1 else ''} for {per}: all share {cores} cores."
-
-
-def accuracy(model: ModelFacts, *, exact_compute: bool) -> Iterator[str]:
-    """Which figures are bounds, where some are."""
-    if model.arch not in PLAIN_ATTENTION:
-        yield (
-            f"The cache of the architecture {model.arch!r} is counted as if every layer kept the"
-            " whole context."
-        )
-    if has_state(model):
-        yield "Recurrent state is not counted in this version."
-    if not exact_compute:
-        yield "The size of the compute buffer is an upper bound, not exact."
 
 
 def does_not_fit(lacking_bytes: int, usable_bytes: int, what: str) -> str:

@@ -12,18 +12,19 @@ from dataclasses import dataclass, replace
 
 from local_swarm.budget import explain
 from local_swarm.budget.compute import compute_size
-from local_swarm.budget.estimate import Load, worker_parts
-from local_swarm.budget.kv import CTX_STEP, can_hold, cells, pad
+from local_swarm.budget.estimate import Load, notes, worker_parts
+from local_swarm.budget.kv import CTX_STEP, can_hold, pad
 from local_swarm.budget.limits import RamBudget, ram_budget, usable_cores
 from local_swarm.budget.seating import Seating, seatings
 from local_swarm.budget.wishes import Wishes
 from local_swarm.domain.hardware import HostSnapshot
 from local_swarm.domain.model import ModelFacts
 from local_swarm.domain.plan import CPU_DEVICE, DeviceBudget, MemoryPart, Plan, WorkerPlan
-from local_swarm.errors import FitError
+from local_swarm.errors import FitError, ModelError
 
 DEFAULT_CTX = 16384
 LEAST_CTX = 4096
+BIG_ENDIAN_HOSTS = frozenset({"s390x", "ppc64"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +44,24 @@ class _Option:
         return sum(part.bytes for parts in self.parts(model) for part in parts)
 
 
-def plan(host: HostSnapshot, model: ModelFacts, wishes: Wishes, *, model_id: str) -> Plan:
+def plan(
+    host: HostSnapshot,
+    model: ModelFacts,
+    wishes: Wishes,
+    *,
+    model_id: str,
+    engine_build: str | None = None,
+) -> Plan:
     """The best plan for the host's CPU. `planned_bytes` never exceeds `usable_bytes`.
 
-    `UsageError` when the wishes contradict each other or the cores; `FitError` when nothing fits.
+    `engine_build` names the engine that will run (`xllamacpp 2026.10.11549`) where it is known.
+    `UsageError` when the wishes contradict each other or the cores; `FitError` when nothing fits;
+    `ModelError` when the file is of the other byte order.
     """
+    _refuse_other_byte_order(host, model)
     cores = usable_cores(host.cpu)
     ram = ram_budget(host.memory, wishes)
-    options = _options(model, wishes, seatings(wishes, cores))
+    options = _options(model, wishes, seatings(wishes, cores), engine_build)
     chosen = _choose(options, model, wishes, ram, model_id)
     threads = cores // chosen.seating.workers if wishes.threads == "auto" else wishes.threads
     reasons = (
@@ -61,7 +72,7 @@ def plan(host: HostSnapshot, model: ModelFacts, wishes: Wishes, *, model_id: str
         explain.context(options[0].load.ctx, wishes, model),
         *_trades(options[0], chosen, model, ram),
         explain.threads(threads, chosen.seating, cores),
-        *explain.accuracy(model, exact_compute=_compute_is_exact(model, chosen.load)),
+        *notes(model, compute_size(model, chosen.load.setting, build=engine_build)),
     )
     return Plan(
         model_id=model_id,
@@ -72,13 +83,24 @@ def plan(host: HostSnapshot, model: ModelFacts, wishes: Wishes, *, model_id: str
     )
 
 
+def _refuse_other_byte_order(host: HostSnapshot, model: ModelFacts) -> None:
+    if model.big_endian != (host.arch in BIG_ENDIAN_HOSTS):
+        order, other = ("big", "little") if model.big_endian else ("little", "big")
+        raise ModelError(
+            f"{model.path} is a {order}-endian file, which an engine on {host.arch} refuses.",
+            hint=f"Use the {other}-endian build of the model.",
+        )
+
+
 def slot_ctx(wishes: Wishes, model: ModelFacts) -> int:
     """Tokens a slot really has: the engine rounds up to 256 and cuts at what was trained."""
     wished = DEFAULT_CTX if wishes.ctx == "auto" else wishes.ctx
     return min(pad(wished, CTX_STEP), model.context_train)
 
 
-def _options(model: ModelFacts, wishes: Wishes, seats: tuple[Seating, ...]) -> tuple[_Option, ...]:
+def _options(
+    model: ModelFacts, wishes: Wishes, seats: tuple[Seating, ...], build: str | None
+) -> tuple[_Option, ...]:
     ctx = slot_ctx(wishes, model)
     return tuple(
         _Option(
@@ -89,6 +111,7 @@ def _options(model: ModelFacts, wishes: Wishes, seats: tuple[Seating, ...]) -> t
                 cache_type_k=cache_type,
                 cache_type_v=cache_type,
                 cache_ram_mib=wishes.cache_ram_mib,
+                build=build,
             ),
         )
         for seating in seats
@@ -151,19 +174,6 @@ def _trades(first: _Option, chosen: _Option, model: ModelFacts, ram: RamBudget) 
     if chosen.load.ctx < first.load.ctx:
         shorter = f"{chosen.load.ctx} tokens of context per slot instead of {first.load.ctx}"
         yield explain.trade(shorter, lacking)
-
-
-def _compute_is_exact(model: ModelFacts, load: Load) -> bool:
-    total = load.ctx * load.slots
-    size = compute_size(
-        model,
-        cells(total, load.slots),
-        ctx_total=total,
-        slots=load.slots,
-        ubatch=load.ubatch,
-        cache_type=load.cache_type_k,
-    )
-    return size.exact
 
 
 def _way_out(wishes: Wishes) -> str:

@@ -1,8 +1,7 @@
-"""The attention cache: how many cells the engine allocates, and what they take.
+"""Cells and rows of the attention cache: how many the engine allocates, and what they take.
 
-Source: llama.cpp src/llama-context.cpp (rounding) and src/llama-kv-cache.cpp (sizes), as of the
-version in llama-cpp-python 0.3.36. Covers layers that attend to the whole context; windows,
-latent attention and recurrent state have rules of their own, for which this is a bound at best.
+Source: llama.cpp src/llama-context.cpp (rounding) and ggml's block sizes, as of the version in
+llama-cpp-python 0.3.36. Which layers have which rows is told in `layers`.
 """
 
 from __future__ import annotations
@@ -62,12 +61,3 @@ def can_hold(model: ModelFacts, cache_type: str) -> bool:
     """Whether the engine takes this type: it wants each head to be whole blocks."""
     block, _ = CACHE_TYPES[cache_type]
     return model.key_length % block == 0 and model.value_length % block == 0
-
-
-def kv_bytes(model: ModelFacts, held: Cells, type_k: str, type_v: str) -> int:
-    """K and V of all layers for all cells. Needs flash attention where V is quantised."""
-    rows = sum(
-        row_bytes(type_k, model.key_length * heads) + row_bytes(type_v, model.value_length * heads)
-        for heads in model.heads_kv
-    )
-    return rows * held.total

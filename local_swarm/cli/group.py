@@ -12,9 +12,11 @@ COMMANDS = {
     "ask": "local_swarm.cli.ask:ask",
     "config": "local_swarm.cli.config:config",
     "down": "local_swarm.cli.down:down",
+    "estimate": "local_swarm.cli.estimate:estimate",
     "eval": "local_swarm.cli.eval:evaluate",
     "hardware": "local_swarm.cli.hardware:hardware",
     "logs": "local_swarm.cli.logs:logs",
+    "models": "local_swarm.cli.models:models",
     "plan": "local_swarm.cli.plan:plan",
     "status": "local_swarm.cli.status:status",
     "up": "local_swarm.cli.up:up",
@@ -25,9 +27,11 @@ HELP = {
     "ask": "Ask the swarm one question and see how it voted.",
     "config": "Show the settings and where each comes from.",
     "down": "Stop the running swarm.",
+    "estimate": "Show what a model takes in memory.",
     "eval": "Measure what voting gives.",
     "hardware": "Show what this machine has.",
     "logs": "Show what the workers wrote.",
+    "models": "Show, download and remove models.",
     "plan": "Show what would run here, and why.",
     "status": "Show the running swarm.",
     "up": "Start a swarm and serve until stopped.",
@@ -60,9 +64,31 @@ class LazyGroup(click.Group):
     invoke_without_command=True,
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
+@click.option("--detect", is_flag=True, help="The same as `lswarm hardware`.")
+@click.option("--download-only", is_flag=True, help="The same as `lswarm models pull`.")
+@click.option("--model", "-m", metavar="M", help="What --download-only downloads.")
 @click.pass_context
-def lswarm(ctx: click.Context) -> None:
+def lswarm(ctx: click.Context, detect: bool, download_only: bool, model: str | None) -> None:
     """Turns the hardware at hand into a voting swarm of small coding models behind one
     OpenAI-compatible port."""
-    if ctx.invoked_subcommand is None:
+    if ctx.invoked_subcommand is not None:
+        _refuse_beside_command(detect or download_only or model is not None)
+    elif detect:
+        ctx.invoke(_command(ctx, "hardware"), config_path=None, verbose=False, json_=False)
+    elif download_only:
+        from local_swarm.cli.models import download
+
+        download(None, (model,) if model else ())
+    else:
         click.echo(ctx.get_help())
+
+
+def _refuse_beside_command(given: bool) -> None:
+    if given:
+        raise click.UsageError("--detect, --download-only and --model are used without a command.")
+
+
+def _command(ctx: click.Context, name: str) -> click.Command:
+    command = LazyGroup.get_command(lswarm, ctx, name)
+    assert command is not None
+    return command

@@ -14,12 +14,10 @@ from local_swarm.cli import options
 @options.general
 def hardware(config_path: str | None, verbose: bool, json_: bool) -> None:
     """Show what this machine has, as plans see it."""
-    import msgspec
-
     from local_swarm import hardware as room
     from local_swarm.cli import render
 
-    document = msgspec.to_builtins(room.snapshot())
+    document = room.to_dict(room.snapshot())
     if json_:
         click.echo(json.dumps(document, indent=2))
     else:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def models() -> None:
     """Show, download and remove models.
 
-    A model is NAME or NAME:SIZE or NAME:SIZE:QUANT of the catalogue, or hf:OWNER/REPO[:QUANT|:FILE].
+    A model is NAME[:SIZE[:QUANT]] of the catalogue, or hf:OWNER/REPO[:QUANT|:FILE].
     """
 
 

@@ -43,7 +43,12 @@ def planning(command: F) -> F:
     """What decides the plan: model, layout and sizes."""
     for option in reversed(
         [
-            click.option("--model", "-m", metavar="M", help="builtin:demo, or a path to a .gguf."),
+            click.option(
+                "--model",
+                "-m",
+                metavar="M",
+                help="builtin:demo, a path to a .gguf, or a catalogue name.",
+            ),
             click.option("--workers", metavar="K", help="Worker processes (default: auto)."),
             click.option("--slots", metavar="N", help="Slots per worker (default: voters + 1)."),
             click.option("--ctx", metavar="N", help="Context per slot, in tokens."),

@@ -214,3 +214,122 @@ def evaluation(document: dict[str, Any]) -> None:
         f"vote of 5 minus single: {gain['difference']:+.1%} "
         f"(95% interval {gain['low']:+.1%} to {gain['high']:+.1%})"
     )
+
+
+def models(rows: list[dict[str, Any]]) -> None:
+    """The catalogue, and what of it is here (marked)."""
+    table = _table("", "name", "parameters", "context", "quality", "licence", "quantisations")
+    for row in rows:
+        here = {stored["reference"] for stored in row["pulled"]}
+        quants = [
+            f"{file['quant']} {_size(file['planned_bytes'])}"
+            + (" *" if f"hf:{file['repo']}:{file['files'][0]}" in here else "")
+            for file in row["files"]
+        ]
+        table.add_row(
+            *_cells(
+                "*" if row["pulled"] else "",
+                row["name"],
+                _count(row["parameters"], row["active_parameters"]),
+                row["context"],
+                row["quality"],
+                row["licence"],
+                ", ".join(quants) or _size(row["pulled"][0]["size_bytes"]),
+            )
+        )
+    console().print(table)
+    say("* is downloaded; `lswarm models pull NAME:QUANT` downloads another.")
+
+
+def model(document: dict[str, Any]) -> None:
+    """Everything known of one model."""
+    out = console()
+    out.print(Text(document["name"], style="bold"))
+    entry, facts = document["entry"], document["facts"]
+    if entry:
+        _pairs({k: v for k, v in entry.items() if k not in ("header", "scores", "header_source")})
+        for score in entry.get("scores", ()):
+            out.print(
+                f"- {escape(score['benchmark'])}: {score['value']} ({escape(score['source'])})"
+            )
+        out.print("")
+    for title, some in (("header", facts), ("on the hub", document.get("remote"))):
+        if some:
+            out.print(Text(title, style="bold"))
+            _pairs(some)
+            out.print("")
+    table = _table("file", "size", "repository")
+    for choice in document["choices"]:
+        size = _size(choice["size_bytes"]) or f"about {_size(choice['planned_bytes'])}"
+        table.add_row(*_cells(choice["name"], size, choice["repo"]))
+    if document["choices"]:
+        out.print(table)
+    for stored in document["pulled"]:
+        out.print(f"here: {escape(stored['path'])} ({_size(stored['size_bytes'])})")
+
+
+def verified(rows: list[dict[str, Any]]) -> None:
+    table = _table("model", "state", "what is wrong")
+    for row in rows:
+        unknown = "header fine, no checksum is known"
+        state = ("sound" if row["checksum"] else unknown) if row["ok"] else "damaged"
+        table.add_row(*_cells(row["name"], state, "; ".join(row["problems"])))
+    console().print(table)
+
+
+def _pairs(document: dict[str, Any]) -> None:
+    """What there is; nothing that is empty, zero or unknown."""
+    table = _table("what", "value")
+    for key, value in document.items():
+        inner = value.items() if isinstance(value, dict) else [("", value)]
+        for part, some in inner:
+            if some:
+                name = f"{key} {part}".strip().replace("_", " ")
+                table.add_row(*_cells(name, _short_value(some)))
+    console().print(table)
+
+
+def _short_value(value: Any) -> str:
+    text = str(value)
+    if isinstance(value, (list, tuple)) and all(item == value[0] for item in value):
+        text = f"{value[0]} (each of {len(value)})" if len(value) > 1 else str(value[0])
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def _count(parameters: int | None, active: int | None) -> str | None:
+    if parameters is None:
+        return None
+    shown = f"{parameters / 1e9:.1f}B"
+    return f"{shown} ({active / 1e9:.1f}B active)" if active else shown
+
+
+def estimate(document: dict[str, Any], notes: Iterable[str]) -> None:
+    """One row per combination; `notes` say which figures are bounds."""
+    out = console()
+    model = document["model"]
+    out.print(
+        f"{escape(model['name'] or model['arch'])} ({escape(model['arch'])}, {model['layers']}"
+        f" layers, {_size(model['size_bytes'])}, trained on {model['context_train']} tokens)"
+    )
+    table = _table("ctx", "slots", "cache", "cells", "context", "weights", "compute", "total")
+    for row in document["rows"]:
+        window, bound = row["cells_swa"], row["compute_method"] == "bound"
+        table.add_row(
+            *_cells(
+                row["ctx"],
+                f"{row['slots']}{' unified' if row['kv_unified'] else ''}",
+                _cache_type(row["cache_type_k"], row["cache_type_v"]),
+                f"{row['cells']}{f' + {window}' if window else ''}",
+                _size(row["context_bytes"]),
+                _size(row["weights_bytes"]),
+                f"{'<= ' if bound else ''}{_size(row['compute_bytes'])}",
+                _size(row["total_bytes"]),
+            )
+        )
+    out.print(table)
+    for note in notes:
+        out.print(f"- {escape(note)}")
+
+
+def _cache_type(key: str, value: str) -> str:
+    return key if key == value else f"{key}:{value}"

@@ -13,12 +13,13 @@ PLAIN_STEPS = 10
 
 @contextmanager
 def transfer(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Yields a function to call with the bytes done and the bytes there are; talk goes to stderr."""
+    """Yields a function to call with the bytes done and all bytes; talk goes to stderr."""
     console = render.console(stderr=True)
     if not console.is_terminal:
         yield _plain(what)
         return
     from rich import progress
+    from rich.markup import escape
 
     columns = (
         progress.TextColumn("{task.description}"),
@@ -28,7 +29,7 @@ def transfer(what: str) -> Iterator[Callable[[int, int], None]]:
         progress.TimeRemainingColumn(),
     )
     with progress.Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(render.escape(what), total=None)
+        task = bar.add_task(escape(what), total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 

@@ -57,7 +57,8 @@ class Swarm(Struct, frozen=True):
     voters: Annotated[Voters | Auto, _says("Slots that answer one voted request.")] = "auto"
     strategy: Annotated[Text, _says("How the answers are compared.")] = "auto"
     quorum: Annotated[
-        Voters | Literal["majority"], _says("Equal answers that settle a vote early.")
+        Voters | Literal["majority"],
+        _says("Answers that are enough for a vote when workers are lost."),
     ] = "majority"
     timeout_s: Annotated[Seconds, _says("Longest time one request may take.")] = 600.0
     stop_timeout_s: Annotated[
@@ -81,7 +82,8 @@ class Models(Struct, frozen=True):
     """Which model is served, and where model files are kept."""
 
     preferred: Annotated[
-        tuple[Text, ...], _says("Models to serve; the first that can be found is used.")
+        tuple[Text, ...],
+        _says("Models to serve; the first that can be found is used.", GUARDED),
     ] = ()
     cache_dir: Annotated[str, _says("Where downloaded models are kept.", GUARDED)] = ""
 
@@ -106,7 +108,9 @@ class Engine(Struct, frozen=True):
     path: Annotated[str, _says("The engine's program.", GUARDED)] = ""
     args: Annotated[tuple[str, ...], _says("More arguments for the engine.", GUARDED)] = ()
     api_key: Annotated[
-        str, Meta(pattern=r"^[!-~]*\Z"), _says("Key between the gateway and its workers.", SECRET)
+        str,
+        Meta(pattern=r"^[!-+\--~]*\Z"),
+        _says("Key between the gateway and its workers.", SECRET),
     ] = ""
     cache_ram_mib: Annotated[
         int, Meta(ge=0), _says("RAM of each worker for prompts that have left their slot, in MiB.")
@@ -141,15 +145,15 @@ class Supervisor(Struct, frozen=True):
 
 
 class Logs(Struct, frozen=True):
-    """What is written about the program's own work."""
+    """What the program and its workers write."""
 
     level: Annotated[
         Literal["debug", "info", "warning", "error"], _says("The least serious messages shown.")
     ] = "info"
-    dir: Annotated[str, _says("Where log files are kept.", GUARDED)] = ""
-    max_bytes: Annotated[int, Meta(ge=4096), _says("Size at which a log file is rotated.")] = (
-        10485760
-    )
+    dir: Annotated[str, _says("Where the workers' log files are kept.", GUARDED)] = ""
+    max_bytes: Annotated[
+        int, Meta(ge=4096), _says("Size at which a worker's log file is rotated.")
+    ] = 10485760
     backups: Annotated[int, Meta(ge=0, le=1000), _says("Rotated log files that are kept.")] = 3
     prompts: Annotated[bool, _says("Whether logs may show prompts and answers.", GUARDED)] = False
 

@@ -79,13 +79,14 @@ def prepare(prompt: str, candidates: Sequence[str | Candidate]) -> Ballot:
 
 def _read(candidate: Candidate, header: Header | None) -> tuple[Answer, NormalForm]:
     answer = extract(candidate, header)
-    return answer, normalise(answer)
+    return answer, normalise(answer, header.words if header is not None else frozenset())
 
 
 def _standing(candidate: Candidate, answer: Answer) -> Standing:
     if answer.kind is Kind.EMPTY:
         return Standing.EMPTY
-    was_cut = answer.kind is Kind.TEXT and candidate.finish_reason == "length"
+    is_judged = answer.kind is not Kind.TEXT and not answer.language
+    was_cut = not is_judged and candidate.finish_reason == "length"
     return Standing.BROKEN if was_cut or not answer.sound or _is_error(answer) else Standing.SOUND
 
 

@@ -46,11 +46,10 @@ def canonical_calls(calls: Sequence[ToolCall]) -> CanonicalCalls:
     return CanonicalCalls(json.dumps(parts, separators=(",", ":")), sound)
 
 
-def _number(literal: str) -> int | float | str:
+def _number(literal: str) -> int | float:
+    """What is too large for a float is infinite, as in every common parser."""
     value = float(literal)
-    if not math.isfinite(value):
-        return literal  # too large for a float: only the same spelling is the same number
-    return int(value) if value.is_integer() else value
+    return int(value) if math.isfinite(value) and value.is_integer() else value
 
 
 def _refuse(constant: str) -> None:

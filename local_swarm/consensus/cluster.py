@@ -42,10 +42,17 @@ def best_standing(entries: Sequence[Entry]) -> list[Entry]:
     return [entry for entry in entries if entry.standing == best]
 
 
-def majority(entries: Sequence[Entry], total: int) -> Cluster | None:
-    """The group of equal normal forms that holds more than half of `total`, or None."""
-    largest = max(same_form(entries), key=len)
-    return largest if len(largest) * 2 > total else None
+def majority(entries: Sequence[Entry]) -> Cluster | None:
+    """The group of equal normal forms that holds more than half of all that say anything, whatever
+    its standing; None where there is none, or where it is one of broken answers (Python that does
+    not compile, data that does not parse) and another answer of their class is whole."""
+    spoken = [entry for entry in entries if entry.standing is not Standing.EMPTY]
+    largest = max(same_form(spoken), key=len, default=())
+    if len(largest) * 2 <= len(spoken):
+        return None
+    one = largest[0].answer
+    beaten = not one.sound and any(e.answer.sound and e.answer.same_class(one) for e in spoken)
+    return None if beaten else largest
 
 
 def spokesman(cluster: Sequence[Entry]) -> Entry:
@@ -64,7 +71,7 @@ def by_centrality(entries: Sequence[Entry], matrix: Matrix) -> list[Entry]:
 def centrality(entries: Sequence[Entry], matrix: Matrix) -> dict[int, float]:
     """Index -> sum of similarities to all others, each weighed by its standing. The sum is exact
     and rounded, so that the order of the entries cannot show in it."""
-    weights = [_weight(entry) for entry in entries]
+    weights = [weight(entry) for entry in entries]
     scores = {}
     for at, entry in enumerate(entries):
         parts = [row * weight for row, weight in zip(matrix[at], weights, strict=True)]
@@ -72,7 +79,8 @@ def centrality(entries: Sequence[Entry], matrix: Matrix) -> dict[int, float]:
     return scores
 
 
-def _weight(entry: Entry) -> float:
+def weight(entry: Entry) -> float:
+    """How much of a witness an entry is."""
     if entry.standing is Standing.EMPTY:
         return 0.0
     return BROKEN_WEIGHT if entry.standing is Standing.BROKEN else 1.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from local_swarm.consensus import repair, syntax
@@ -31,27 +31,75 @@ class Kind(str, Enum):
 class Answer:
     """`text` is the answer itself; `sound` says that it is a whole one of its kind.
 
-    Code is sound when it compiles as Python; text always is.
+    Python is sound when it compiles, data when it parses; text and code of another `language`
+    (empty for Python) always are. `rest` are the other blocks of code around `text`, in order.
     """
 
     kind: Kind
     text: str
     sound: bool = True
+    language: str = ""
+    rest: tuple[Answer, ...] = ()
+
+    def same_class(self, other: Answer) -> bool:
+        """Whether both are answers in the same form, as two Python programs are."""
+        return (self.kind, self.language) == (other.kind, other.language)
 
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """A fenced block: its language tag, lower case, and what it holds."""
+    """A fenced block: its language tag as it was written, and what it holds."""
 
     tag: str
     body: str
 
+    @property
+    def language(self) -> str:
+        """One name for every language; empty for Python and where the tag says nothing."""
+        word = _TAG.match(self.tag.lower())
+        name = word.group(1) if word is not None else ""
+        if name in _PYTHON or name in _PLAIN or name.endswith(".py"):
+            return ""
+        return _ALIASES.get(name, name)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the tag says that it is not code."""
+        return self.tag.lower() in _PLAIN
+
+
+_TAG = re.compile(r"[{.]*([^\s{}:,;=]+)")
+_PYTHON = frozenset(("python", "py", "python3", "py3", "pycon", "python2", "ipython", "cython"))
+_PLAIN = frozenset(("text", "txt", "plain", "plaintext", "code", "output"))
+_ALIASES = {
+    **dict.fromkeys(("sh", "shell", "zsh", "console", "terminal", "shellscript"), "bash"),
+    **dict.fromkeys(("ps1", "pwsh", "bat", "cmd", "batch"), "powershell"),
+    "js": "javascript",
+    "jsx": "javascript",
+    "ts": "typescript",
+    "tsx": "typescript",
+    "golang": "go",
+    "rs": "rust",
+    "rb": "ruby",
+    "yml": "yaml",
+    "makefile": "make",
+    "c++": "cpp",
+    "cs": "csharp",
+    "c#": "csharp",
+    "kt": "kotlin",
+    "hs": "haskell",
+}
+_SHELLS = frozenset(("bash", "powershell", "fish"))
 _NAMES = "think|thinking|thought|reasoning"
-_REASONING = re.compile(rf"\A(?:\s*<({_NAMES})>(?:.*?</\1>|.*\Z))+", re.DOTALL | re.IGNORECASE)
-_REASONING_END = re.compile(rf"</(?:{_NAMES})>[ \t]*(?:\r?\n|\Z)", re.IGNORECASE)
-_FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})(.*)", re.DOTALL)
+_OPENED = r"(?:\s[^<>]*)?>"
+_REASONING = re.compile(
+    rf"\A(?:\s*<({_NAMES}){_OPENED}(?:.*?</\1>|.*\Z))+", re.DOTALL | re.IGNORECASE
+)
+_REASONING_END = re.compile(rf"</({_NAMES})>[ \t]*(?:\n|\Z)", re.IGNORECASE)
+_FENCE = re.compile(r"([ \t]*)(`{3,}|~{3,})(.*)", re.DOTALL)
 _MAX_BLOCKS = 16
+_PROSE_SHARE = 3
+"""An answer with so many times more talk than commands is not code."""
 
 
 def extract(candidate: Candidate, header: Header | None = None) -> Answer:
@@ -61,12 +109,17 @@ def extract(candidate: Candidate, header: Header | None = None) -> Answer:
     """
     if candidate.tool_calls:
         return _tool_calls(candidate)
-    text = drop_reasoning(candidate.text)
-    if all(not line.strip() or _fence_line(line)[0] for line in text.splitlines()):
+    text = drop_reasoning(_one_newline(candidate.text))
+    if all(not line.strip() or _fence_line(line)[1] for line in text.split("\n")):
         return Answer(Kind.EMPTY, "")
-    if blocks := _affordable(fences(text)):
-        return _fenced(blocks, header)
-    return _bare(text, header)
+    blocks = fences(text)
+    if not blocks or _is_talk(text, blocks):
+        return _bare(text, header) if not blocks else Answer(Kind.TEXT, text)
+    return _fenced(text, blocks, header)
+
+
+def _one_newline(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def drop_reasoning(text: str) -> str:
@@ -74,21 +127,24 @@ def drop_reasoning(text: str) -> str:
     thought; an end without a beginning (the template opened it) ends one."""
     text = _REASONING.sub("", text, count=1)
     end = _REASONING_END.search(text)
-    if end is not None and "<" + end.group(0).strip()[2:] not in text[: end.start()].lower():
-        return text[end.end() :]
-    return text
+    if end is None:
+        return text
+    opening = re.compile(rf"<{end.group(1)}{_OPENED}", re.IGNORECASE)
+    return text if opening.search(text, 0, end.start()) else text[end.end() :]
 
 
 def fences(text: str) -> list[Fence]:
-    """The fenced blocks, in order. A fence that is never closed runs to the end."""
+    """The fenced blocks, in order. A fence that is never closed runs to the end; one that is
+    indented deeper than the opening one closes nothing: it stands in a docstring."""
     blocks: list[Fence] = []
     body: list[str] = []
     opener = tag = ""
-    for line in text.splitlines():
-        marks, info = _fence_line(line)
+    margin = 0
+    for line in _one_newline(text).split("\n"):
+        indent, marks, info = _fence_line(line)
         if not opener and marks:
-            opener, tag, body = marks, info.partition(" ")[0].lower(), []
-        elif opener and marks.startswith(opener) and not info:
+            opener, tag, body, margin = marks, info.partition(" ")[0], [], indent
+        elif opener and marks.startswith(opener) and not info and indent <= margin:
             blocks.append(Fence(tag, "\n".join(body)))
             opener = ""
         elif opener:
@@ -109,12 +165,13 @@ def _affordable(blocks: Sequence[Fence]) -> list[Fence]:
     return kept
 
 
-def _fence_line(line: str) -> tuple[str, str]:
-    """The marks of a fence and what follows them; two empty strings for any other line."""
+def _fence_line(line: str) -> tuple[int, str, str]:
+    """The indentation and the marks of a fence and what follows them; no marks for any other
+    line."""
     match = _FENCE.match(line)
-    if match is None or "`" in match.group(2):
-        return ("", "")
-    return (match.group(1), match.group(2).strip())
+    if match is None or "`" in match.group(3):
+        return (0, "", "")
+    return (len(match.group(1).expandtabs()), match.group(2), match.group(3).strip())
 
 
 def _tool_calls(candidate: Candidate) -> Answer:
@@ -122,28 +179,58 @@ def _tool_calls(candidate: Candidate) -> Answer:
     return Answer(Kind.TOOL_CALLS, canonical.text, canonical.sound)
 
 
-def _fenced(blocks: Sequence[Fence], header: Header | None) -> Answer:
+def _is_talk(text: str, blocks: Sequence[Fence]) -> bool:
+    """Whether it is prose that shows a command or two, not an answer in code."""
+    commands = "".join(block.body for block in blocks)
+    if not all(block.language in _SHELLS or _says_no_code(block) for block in blocks):
+        return False
+    code = len("".join(commands.split()))
+    return len("".join(text.split())) - code > _PROSE_SHARE * code
+
+
+def _says_no_code(block: Fence) -> bool:
+    return not block.language and not repair.looks_like_code(block.body)
+
+
+def _fenced(text: str, blocks: Sequence[Fence], header: Header | None) -> Answer:
     """The block that defines the asked function itself, else the best other one. (A block that
     became sound as the body of the asked function says less: nearly any code can.)"""
 
-    def worth(pair: tuple[Fence, Answer]) -> tuple[bool, bool, bool, bool, bool, int]:
+    def worth(pair: tuple[Fence, Answer]) -> tuple[bool, bool, bool, bool, bool, bool, int]:
         block, answer = pair
         is_code = answer.kind is Kind.CODE
         return (
             header is not None and syntax.defines(textwrap.dedent(block.body), header.name),
+            block.language not in _SHELLS and (answer.sound or bool(block.tag)),
             answer.sound,
             is_code and header is not None and syntax.defines(answer.text, header.name),
-            is_code and syntax.defines_something(answer.text),
+            is_code and (bool(answer.language) or syntax.defines_something(answer.text)),
             is_code,
             len(answer.text),
         )
 
-    return max(((block, _block(block, header)) for block in blocks), key=worth)[1]
+    affordable = _affordable(blocks)
+    main, answer = max(((block, _block(block, header)) for block in affordable), key=worth)
+    if answer.kind is Kind.TEXT:
+        return Answer(Kind.TEXT, text)
+    read = set(map(id, affordable))
+    rest = [
+        _block(block, None) if id(block) in read else Answer(Kind.CODE, block.body, sound=False)
+        for block in blocks
+        if block is not main and not block.is_plain
+    ]
+    return replace(answer, rest=tuple(rest))
 
 
 def _block(block: Fence, header: Header | None) -> Answer:
     if (document := _document(block.body)) is not None:
         return document
+    if block.is_plain:
+        return _bare(block.body, header)
+    if block.language == "json":
+        return Answer(Kind.JSON, block.body.strip(), sound=False)
+    if block.language:
+        return Answer(Kind.CODE, block.body.strip("\n"), language=block.language)
     program = repair.whole_program(block.body, header)
     if program is not None:
         return Answer(Kind.CODE, program)

@@ -38,6 +38,11 @@ class Header:
     name: str
     source: str
 
+    @property
+    def words(self) -> frozenset[str]:
+        """Names that are there where the function goes: the prompt itself uses them."""
+        return frozenset(re.findall(r"\w+", self.source))
+
 
 def find_header(prompt: str) -> Header | None:
     """The last function header in the prompt, or None. A header without an end is none."""
@@ -82,21 +87,26 @@ def whole_program(text: str, header: Header | None) -> str | None:
 
 
 def _only_defines(source: str) -> bool:
-    lines = source.splitlines()
+    lines = source.split("\n")
     return syntax.defines_something(source) and all(_OUTERMOST.match(line) for line in lines)
 
 
 def _as_body(text: str, header: Header) -> str | None:
     for body in _body_layouts(text):
-        program = f"{header.source}\n{textwrap.indent(body, '    ')}"
+        program = f"{header.source}\n{_indent(body)}"
         if syntax.compile_source(program).ok:
             return program
     return None
 
 
+def _indent(body: str) -> str:
+    """Not `textwrap.indent`: that takes a form feed inside of a string for the end of a line."""
+    return "\n".join(f"    {line}" if line.strip() else line for line in body.split("\n"))
+
+
 def _body_layouts(text: str) -> tuple[str, ...]:
     """The body as it stands, and with the first line's indentation given back."""
-    lines = text.strip("\n").rstrip().splitlines()
+    lines = text.strip("\n").rstrip().split("\n")
     plain = textwrap.dedent("\n".join(lines))
     rest = [len(line) - len(line.lstrip()) for line in lines[1:] if line.strip()]
     if not rest or min(rest) == 0 or lines[0][:1].isspace():
@@ -108,7 +118,7 @@ def _body_layouts(text: str) -> tuple[str, ...]:
 def _without_prose(text: str) -> str | None:
     """The code between two pieces of talk: from the first line that opens code, cut where the
     compiler stops, as long as it stops at a line of prose. Broken code is not cut to fit."""
-    lines = text.splitlines()
+    lines = text.split("\n")
     start = next((at for at, line in enumerate(lines) if _OPENS_CODE.match(line)), None)
     if start is None:
         return None

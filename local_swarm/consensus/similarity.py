@@ -6,16 +6,22 @@ similarity of every entry to every other, in the order of the entries; equal nor
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import combinations
+from typing import TypeVar
 
 from local_swarm.consensus.ballot import Entry
 
 MAX_COMPARED = 8_192
 """Of a longer answer only the first and the last half of so many parts (characters of text, tokens
-of a tree) are compared: comparing takes quadratic time."""
+of a tree) are compared, of more than eight different answers fewer: comparing takes quadratic
+time, and so many answers have quadratically many pairs."""
 
-_FIRST_LETTER = 0x20000  # far from what text is made of
+_FIRST_LETTER = 0xF0000  # the last two planes, for private use: never more tokens than they hold
+_LETTERS = re.compile(f"[{chr(_FIRST_LETTER)}-\U0010ffff]")
+_NO_LETTER = "\ufffd"
+_Part = TypeVar("_Part", str, tuple[str, ...])
 Matrix = tuple[tuple[float, ...], ...]
 
 
@@ -26,25 +32,27 @@ def text_similarity(entries: Sequence[Entry]) -> Matrix:
 
 def tree_similarity(entries: Sequence[Entry]) -> Matrix:
     """Every entry with every other, by the tokens of its tree; by characters without a tree."""
-    letter = _Alphabet().__getitem__
-    forms = [entry.form for entry in entries]
-    parts = ["".join(map(letter, form.tokens)) if form.tokens else form.text for form in forms]
-    return _matrix([form.key for form in forms], parts)
+    keys = [entry.form.key for entry in entries]
+    trees = _capped([entry.form.tokens for entry in entries])
+    letters = _letters(trees)
+    parts = [
+        "".join(map(letters.__getitem__, tree)) or _LETTERS.sub(_NO_LETTER, entry.form.text)
+        for tree, entry in zip(trees, entries, strict=True)
+    ]
+    return _matrix(keys, parts)
 
 
-class _Alphabet(dict[str, str]):
+def _letters(trees: Sequence[Sequence[str]]) -> dict[str, str]:
     """One character of its own for every token, so that trees compare as fast as text."""
-
-    def __missing__(self, token: str) -> str:
-        letter = self[token] = chr(_FIRST_LETTER + len(self))
-        return letter
+    tokens = sorted({token for tree in trees for token in tree})
+    return {token: chr(_FIRST_LETTER + at) for at, token in enumerate(tokens)}
 
 
 def _matrix(keys: Sequence[str], parts: Sequence[str]) -> Matrix:
     from rapidfuzz.distance import Indel
 
     rows = [[1.0] * len(keys) for _ in keys]
-    parts = [_capped(part) for part in parts]
+    parts = _capped(parts)
     known: dict[tuple[str, str], float] = {}
     for i, j in combinations(range(len(keys)), 2):
         if keys[i] != keys[j]:
@@ -55,6 +63,8 @@ def _matrix(keys: Sequence[str], parts: Sequence[str]) -> Matrix:
     return tuple(tuple(row) for row in rows)
 
 
-def _capped(part: str) -> str:
-    half = MAX_COMPARED // 2
-    return part if len(part) <= MAX_COMPARED else part[:half] + part[-half:]
+def _capped(parts: Sequence[_Part]) -> list[_Part]:
+    """By how many different ones there are: one more that says the same changes nothing."""
+    most = min(MAX_COMPARED, MAX_COMPARED * 8 // max(1, len(set(parts))))
+    half = max(1, most // 2)
+    return [part if len(part) <= most else part[:half] + part[-half:] for part in parts]

@@ -10,11 +10,13 @@ import ast
 import re
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 MAX_SOURCE_CHARS = 32_768
 """Longer sources are not parsed (they count as not being Python): parsing costs microseconds per
 character, and a vote answers while somebody waits."""
 
+_TRIES: Any = (ast.Try, getattr(ast, "TryStar", ast.Try))
 _DEFINES = re.compile(r"^[ \t]*(?:async[ \t]+def|def|class)[ \t]+\w+[ \t]*[(:\[]", re.MULTILINE)
 
 
@@ -33,12 +35,36 @@ def compile_source(source: str) -> Compiled:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            compile(source, "<candidate>", "exec", dont_inherit=True)
+            code = _without_finally(ast.parse(source)) if "finally" in source else source
+            compile(code, "<candidate>", "exec", dont_inherit=True)
     except SyntaxError as error:
         return Compiled(False, error.lineno)
     except (ValueError, MemoryError, RecursionError, OverflowError):
         return Compiled(False)
     return Compiled(True)
+
+
+def _without_finally(module: ast.Module) -> ast.Module:
+    """With the last block of every `try` put behind it: the compiler writes such a block once for
+    every way out of the `try`, which takes gigabytes for some sources of a few hundred characters.
+    Whether it compiles does not depend on it. (Children come first, without recursion.)"""
+    for node in reversed(list(ast.walk(module))):
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(node, name, None)
+            if isinstance(block, list):
+                setattr(node, name, [part for statement in block for part in _flat(statement)])
+    return module
+
+
+def _flat(statement: ast.stmt) -> list[ast.stmt]:
+    last: list[ast.stmt] = getattr(statement, "finalbody", [])
+    if not last or not isinstance(statement, _TRIES):
+        return [statement]
+    statement.finalbody = []
+    if not statement.handlers:
+        nothing = ast.copy_location(ast.Pass(), statement)
+        statement.handlers = [ast.copy_location(ast.ExceptHandler(body=[nothing]), statement)]
+    return [statement, *last]
 
 
 def parse(source: str) -> ast.Module | None:

@@ -7,7 +7,8 @@ sequence of tokens (the tree, nodes before their children), which is compared an
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
 from typing import Any
 
 from local_swarm.consensus import syntax
@@ -28,13 +29,22 @@ class _TooDeep(Exception):
     pass
 
 
-def tree_tokens(source: str) -> tuple[str, ...] | None:
-    """The normal form of a source that compiles, or None where it nests too deep."""
+@dataclass(frozen=True, slots=True)
+class _Needed:
+    """A name that is looked up although what it is does not count."""
+
+    name: str
+    scope: Scope
+
+
+def tree_tokens(source: str, given: Set[str] = frozenset()) -> tuple[str, ...] | None:
+    """The normal form of a source that compiles, or None where it nests too deep. `given` are names
+    that are there without being bound in the source."""
     module = syntax.parse(source)
     if module is None:
         return None
     try:
-        return _Writer().write(module)
+        return _Writer(given).write(module)
     except (_TooDeep, RecursionError):
         return None
 
@@ -43,17 +53,30 @@ class _Writer:
     """Walks one tree once. A name is noted with its scope and renamed when the walk is over: only
     then is it known who binds it."""
 
-    def __init__(self) -> None:
-        self._tokens: list[str | tuple[str, Scope]] = []
+    def __init__(self, given: Set[str]) -> None:
+        self._tokens: list[str | tuple[str, Scope] | _Needed] = []
         self._keywords: set[str] = set()
+        self._given = set(given)
+        self._late = False  # annotations are not evaluated
         self._depth = 0
 
     def write(self, module: ast.Module) -> tuple[str, ...]:
         self._any(module.body, Scope())
-        return tuple(
-            token if isinstance(token, str) else token[1].rename(token[0], self._keywords)
-            for token in self._tokens
-        )
+        return tuple(token for noted in self._tokens if (token := self._final(noted)))
+
+    def _final(self, noted: str | tuple[str, Scope] | _Needed) -> str:
+        if isinstance(noted, str):
+            return noted
+        if isinstance(noted, tuple):
+            return noted[1].rename(noted[0], self._keywords, self._given)
+        lacks = not self._late and noted.scope.lacks(noted.name, self._given)
+        return f"needs {noted.name}" if lacks else ""
+
+    def _needs(self, annotation: ast.expr | None, scope: Scope) -> None:
+        """An annotation does not count, but that it cannot be evaluated does."""
+        for node in ast.walk(annotation) if annotation is not None else ():
+            if isinstance(node, ast.Name):
+                self._tokens.append(_Needed(node.id, scope))
 
     def _any(self, item: Any, scope: Scope) -> None:
         if isinstance(item, ast.AST):
@@ -64,7 +87,7 @@ class _Writer:
             self._depth -= 1
         elif isinstance(item, list):
             self._tokens.append("[")
-            for part in _effective(item, scope):
+            for part in _effective(item):
                 self._any(part, scope)
             self._tokens.append("]")
         else:
@@ -109,17 +132,45 @@ class _Writer:
     def _alias(self, node: ast.alias, scope: Scope) -> None:
         bound = (node.asname or node.name).partition(".")[0]
         scope.bind(bound)
-        self._tokens += [f"import {node.name}", (bound, scope)]
+        inner = " as" if node.asname and "." in node.name else ""  # binds `b` of `a.b`, not `a`
+        self._tokens += [f"import {node.name}{inner}", (bound, scope)]
+
+    def _import(self, node: ast.Import, scope: Scope) -> None:
+        """`import typing` only binds a name, no more."""
+        for name in node.names:
+            if name.name in _ONLY_FOR_TYPES:
+                scope.bind(name.asname or name.name)
+            else:
+                self._any(name, scope)
+
+    def _import_from(self, node: ast.ImportFrom, scope: Scope) -> None:
+        """What is imported for types only binds names, no more."""
+        if node.module not in _ONLY_FOR_TYPES or node.level:
+            self._node(node, scope)
+            return
+        self._late = self._late or any(name.name == "annotations" for name in node.names)
+        for name in node.names:
+            scope.bind(name.asname or name.name)
 
     def _annotated(self, node: ast.AnnAssign, scope: Scope) -> None:
-        """`x: int = 1` is `x = 1`; without a value it says something only in a class."""
-        self._tokens.append("Declare(" if node.value is None else "Assign(")
-        self._all(scope, [node.target], node.value)
+        """`x: int = 1` is `x = 1` but in a class, where annotations make fields. Without a value
+        it only makes the name a local one."""
+        if scope.kind == CLASS:
+            self._tokens.append("Annotated(")
+            self._all(scope, [node.target], node.annotation, node.value)
+            return
+        if scope.kind != FUNCTION:
+            self._needs(node.annotation, scope)
+        if node.value is not None:
+            self._tokens.append("Assign(")
+            self._all(scope, [node.target], node.value)
+        elif isinstance(node.target, ast.Name) and scope.kind == FUNCTION:
+            scope.bind(node.target.id)
 
     def _global(self, node: ast.Global, scope: Scope) -> None:
         """It shows in what the names are called, and so does `nonlocal`."""
         for name in node.names:
-            scope.keep(name)
+            scope.bind_global(name)
 
     def _nonlocal(self, node: ast.Nonlocal, scope: Scope) -> None:
         scope.foreign.update(node.names)
@@ -131,6 +182,8 @@ class _Writer:
             scope.bind(node.name)
             self._tokens.append((node.name, scope))
             self._any(node.decorator_list, scope)
+            self._type_parameters(node)
+            self._needs(node.returns, scope)
         self._parameters(node.args, scope, inner)
         self._any(node.body, inner)
 
@@ -145,12 +198,17 @@ class _Writer:
         ):
             self._tokens.append(f"parameters {mark}")
             for parameter in filter(None, group):
-                (inner.keep if mark == "k" else inner.bind_parameter)(parameter.arg)
+                (inner.keep_parameter if mark == "k" else inner.bind_parameter)(parameter.arg)
                 self._tokens.append((parameter.arg, inner))
+                self._needs(parameter.annotation, scope)
+
+    def _type_parameters(self, node: ast.AST) -> None:
+        self._given.update(part.name for part in getattr(node, "type_params", ()))
 
     def _class(self, node: ast.ClassDef, scope: Scope) -> None:
         scope.bind(node.name)
         self._tokens += ["ClassDef(", (node.name, scope)]
+        self._type_parameters(node)
         self._all(scope, node.decorator_list, node.bases, node.keywords)
         self._any(node.body, scope.inside(CLASS))
 
@@ -171,6 +229,8 @@ _HANDLERS: dict[type[ast.AST], Callable[[_Writer, Any, Scope], None]] = {
     ast.Constant: _Writer._constant,
     ast.keyword: _Writer._keyword,
     ast.alias: _Writer._alias,
+    ast.Import: _Writer._import,
+    ast.ImportFrom: _Writer._import_from,
     ast.AnnAssign: _Writer._annotated,
     ast.Global: _Writer._global,
     ast.Nonlocal: _Writer._nonlocal,
@@ -189,21 +249,15 @@ def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
     return _FIELDS[kind]
 
 
-def _effective(items: Sequence[Any], scope: Scope) -> Sequence[Any]:
-    """Of a block the statements that do something: no docstrings, `pass`, bare constants, or
-    typing's imports. Any other list as it is."""
+def _effective(items: Sequence[Any]) -> Sequence[Any]:
+    """Of a block the statements that do something: no docstrings, `pass` or bare constants. Any
+    other list as it is."""
     if not items or not isinstance(items[0], ast.stmt):
         return items
-    return [statement for statement in items if not _says_nothing(statement, scope)]
+    return [statement for statement in items if not _says_nothing(statement)]
 
 
-def _says_nothing(statement: ast.stmt, scope: Scope) -> bool:
+def _says_nothing(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.Expr):
         return isinstance(statement.value, ast.Constant)
-    if isinstance(statement, ast.AnnAssign):
-        return statement.value is None and scope.kind != CLASS
-    if isinstance(statement, ast.ImportFrom):
-        return statement.module in _ONLY_FOR_TYPES
-    if isinstance(statement, ast.Import):
-        return all(name.name in _ONLY_FOR_TYPES for name in statement.names)
     return isinstance(statement, ast.Pass)

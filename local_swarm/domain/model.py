@@ -17,7 +17,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A sliding window as the file declares it. Whether it means anything, the architecture decides.
+    """A sliding window as the file declares it; whether it means anything, the architecture says.
 
     `size` is tokens, None where nothing is declared. `pattern` is the declared period, or one flag
     per layer (True: this layer slides). The lengths are per head, 0 where they are not special.
@@ -66,9 +66,10 @@ class ModelFacts:
     `heads_kv`, `heads_by_layer` and `feed_forward` have one entry per layer (the last two are empty
     in facts that come from elsewhere than a header). `key_length` and `value_length` are per head.
     `path` is the file, the first of `parts` where there are several, and `size_bytes` is all of
-    them; `tensors` say what the weights take. `experts_used` is how many experts answer for one token, 0 for a
-    dense model. The last `nextn_layers` of `layers` only draft, and all are run `loops` times.
-    `latent` says that the file has the heads of latent attention apart (`key_length_mla`).
+    them; `tensors` say what the weights take. `experts_used` is how many experts answer for one
+    token, 0 for a dense model. The last `nextn_layers` of `layers` only draft, and all are run
+    `loops` times. `latent` says that the file has the heads of latent attention apart
+    (`key_length_mla`).
     """
 
     path: str

@@ -21,8 +21,12 @@ VISIBLE = {
     "vulkan": "GGML_VK_VISIBLE_DEVICES",
     "sycl": "ONEAPI_DEVICE_SELECTOR",
 }
-# HIP takes an empty list as "all"; the others take it as "none".
-NO_GPU = {
+# What hides a backend. HIP takes an empty list as "all"; the others take it as "none".
+# Metal has no variable. SYCL has one without a word for "none": a selector that matches nothing
+# makes the runtime throw, and llama.cpp's SYCL builds have ended on that (its issue 10929). So a
+# CPU worker is kept off SYCL devices by `--device none` alone, and a worker on another backend's
+# device still sees them in a build that has both.
+HIDDEN = {
     "CUDA_VISIBLE_DEVICES": "",
     "HIP_VISIBLE_DEVICES": "-1",
     "GGML_VK_VISIBLE_DEVICES": "",
@@ -36,13 +40,11 @@ def worker_environment(worker: WorkerPlan, api_key: str) -> dict[str, str]:
 
 
 def pin(devices: Sequence[str]) -> dict[str, str]:
-    """The variables that show exactly these devices.
+    """The variables that show these devices, and hide those of every other backend.
 
-    Raises EngineError for a device that cannot be pinned: a worker must not take what the plan
-    gave to another.
+    Raises EngineError for devices that cannot be pinned: a worker must not take what the plan gave
+    to another.
     """
-    if set(devices) <= {CPU_DEVICE}:
-        return dict(NO_GPU)
     shown: dict[str, list[str]] = defaultdict(list)
     for device in devices:
         if device == CPU_DEVICE:
@@ -50,10 +52,16 @@ def pin(devices: Sequence[str]) -> dict[str, str]:
         backend, address = _address(device)
         if backend not in UNPINNED:
             shown[VISIBLE[backend]].append(address)
-    pins = {variable: ",".join(addresses) for variable, addresses in shown.items()}
+    for addresses in shown.values():
+        if len({address.isdecimal() for address in addresses}) > 1:
+            raise EngineError(
+                f"One worker cannot have devices by number and by UUID: {', '.join(addresses)}.",
+                hint="Name all devices of a worker in one of the two ways.",
+            )
+    pins = HIDDEN | {variable: ",".join(addresses) for variable, addresses in shown.items()}
     if "ONEAPI_DEVICE_SELECTOR" in pins:
         pins["ONEAPI_DEVICE_SELECTOR"] = "level_zero:" + pins["ONEAPI_DEVICE_SELECTOR"]
-    if "CUDA_VISIBLE_DEVICES" in pins:
+    if "CUDA_VISIBLE_DEVICES" in shown:
         # Without it CUDA numbers by speed, while NVML and the plan number by PCI bus.
         pins["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     return pins

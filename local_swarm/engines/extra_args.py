@@ -9,6 +9,7 @@ from local_swarm.errors import UsageError
 
 _PLAN = "the plan decides it"
 _SAFETY = "it would change what the worker lets others do"
+_UNCOUNTED = "the plan does not count its memory yet"
 _NO_SERVER = "it makes the engine print something and end"
 
 # Why a flag is not the user's, what to do instead, and its spellings.
@@ -42,9 +43,33 @@ OWNED: tuple[tuple[str, str, str], ...] = (
         "--threads-http --cache-idle-slots --no-cache-idle-slots",
     ),
     (
+        "the plan counts memory and places the model as the engine does without it",
+        "Leave it out; `lswarm plan` shows what is used where.",
+        "-lm --load-mode --mmap --no-mmap --mlock -lzm --lazy-mode -sm --split-mode -mg --main-gpu "
+        "--swa-full --moe-cache-mib",
+    ),
+    (
+        _UNCOUNTED,
+        "Drafting with a second model comes with a later version.",
+        "-md -td -tbd -Cd -Crd -Cbd -otd -cmoed -ncmoed -devd -ngld -ctkd -ctvd --mtp --draft",
+    ),
+    (_UNCOUNTED, "Reading images comes with a later version.", "-mm -mmdev"),
+    (
         "the gateway needs it as it is",
         "Leave it out.",
-        "--metrics --slots --no-slots --jinja --no-jinja --api-prefix --path",
+        "--metrics --slots --no-slots --jinja --no-jinja --api-prefix --path -cb --cont-batching "
+        "-nocb --no-cont-batching",
+    ),
+    (
+        "workers answer chats and completions only",
+        "Run a server of your own for that.",
+        "--embedding --embeddings --rerank --reranking --pooling",
+    ),
+    ("the gateway ends slow requests", "Set `swarm.timeout_s`.", "-to --timeout"),
+    (
+        "logs show no prompts, and the supervisor keeps and rotates them",
+        "Set `logs.dir`.",
+        "--log-file",
     ),
     (
         "the plan is checked against what it prints, and at a higher level it prints prompts",
@@ -63,12 +88,31 @@ OWNED: tuple[tuple[str, str, str], ...] = (
         "-h --help --usage --version --list-devices -cl --cache-list --completion-bash --license",
     ),
 )
-# Whole families: routers, presets that download a model, certificates, web UI, MCP, CORS.
-OWNED_FAMILIES = re.compile(
-    r"--(models-|ssl-|mcp-|cors-|no-cors-|ui-|webui-|no-ui-|no-webui-|hf-|mmproj-url|"
-    r"(fim|gpt-oss|vision|embd)-.*-(default|spec)$)|-mmu$"
+# The same for whole families; the first that matches from the start of the flag speaks.
+OWNED_FAMILIES: tuple[tuple[str, str, str], ...] = (
+    (
+        "it may fetch a model, and the plan decides which one runs",
+        "Choose the model with `--model`.",
+        r"--(models-|hf-|mmproj-url|(fim|gpt-oss|vision|embd)-.*-(default|spec)$)|-mmu$",
+    ),
+    (_SAFETY, "Leave it out.", r"--(ssl-|mcp-|(no-)?(cors|ui|webui)-)"),
+    (
+        _UNCOUNTED,
+        "Drafting with a second model comes with a later version.",
+        r"--((no-)?spec-|draft-|.*-draft$)",
+    ),
+    (_UNCOUNTED, "An adapter comes with a later version.", r"--(lora|control-vector)"),
+    (_UNCOUNTED, "Reading images comes with a later version.", r"--(no-)?mmproj"),
+    ("it makes the engine run other programs", "Leave it out.", r"--video-"),
+    ("it would write prompts to disk", "Leave it out.", r"--log-prompts-"),
+    (
+        "it unloads the model, and the next request waits until it is back",
+        "Stop the swarm instead.",
+        r"--sleep-",
+    ),
 )
-_OWNERS = {flag: (why, hint) for why, hint, flags in OWNED for flag in flags.split()}
+_FAMILIES = tuple((why, hint, re.compile(pattern)) for why, hint, pattern in OWNED_FAMILIES)
+OWNERS = {flag: (why, hint) for why, hint, flags in OWNED for flag in flags.split()}
 
 
 def canonical(word: str) -> str:
@@ -87,9 +131,12 @@ def flags_in(words: Sequence[str]) -> Iterator[str]:
 def check(words: Sequence[str]) -> tuple[str, ...]:
     """The words as they are. Raises UsageError naming the first flag that is not the user's."""
     for flag in flags_in(words):
-        why, hint = _OWNERS.get(flag, ("", ""))
-        if not why and OWNED_FAMILIES.match(flag):
-            why, hint = _SAFETY, "Leave it out."
-        if why:
+        owner = OWNERS.get(flag) or _family(flag)
+        if owner:
+            why, hint = owner
             raise UsageError(f"The engine argument {flag} cannot be set here: {why}.", hint=hint)
     return tuple(words)
+
+
+def _family(flag: str) -> tuple[str, str] | None:
+    return next(((why, hint) for why, hint, family in _FAMILIES if family.match(flag)), None)

@@ -70,13 +70,6 @@ class Table:
 
         self.add(names, apply, read)
 
-    def member(self, names: str, where: str, enum: str, prefix: str, member: str) -> None:
-        """A switch that stands for one member of an enum."""
-        self.add(
-            names,
-            lambda xl, params, _: put(params, where, getattr(getattr(xl, enum), prefix + member)),
-        )
-
 
 # Where llama.cpp's word is not the enum's.
 _MEMBERS = {"on": "enabled", "off": "disabled", "mmap+mlock": "mmap_mlock", "dio": "direct_io"}

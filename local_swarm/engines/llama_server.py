@@ -38,14 +38,22 @@ class LlamaServer:
 
     def program(self) -> str | None:
         """The executable, or None."""
-        return shutil.which(str(Path(self.path).expanduser()) if self.path else PROGRAM)
+        try:
+            return shutil.which(str(Path(self.path).expanduser()) if self.path else PROGRAM)
+        except RuntimeError:  # the home folder of a `~` or `~name` is not known
+            return None
 
     def available(self) -> Availability:
         program = self.program()
         if program is None:
             where = f"at {self.path}" if self.path else "on PATH"
             return Availability(False, reason=f"There is no {PROGRAM} {where}.", install=INSTALL)
-        return _probe(program, Path(program).stat().st_mtime_ns)
+        try:
+            changed_ns = Path(program).stat().st_mtime_ns
+        except OSError as error:
+            reason = f"{program} cannot be used: {error.strerror}."
+            return Availability(False, reason=reason, install=INSTALL)
+        return _probe(program, changed_ns)
 
     def launch(
         self,

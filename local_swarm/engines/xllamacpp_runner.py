@@ -4,7 +4,7 @@ Takes every flag a plan emits and those listed in `xllamacpp_flags.py`; the key 
 LLAMA_API_KEY. Logs go to stderr. Ends with
   0  after SIGTERM or SIGINT, at once, also with requests in flight
   1  when the model or the port cannot be used (while the model loads, a signal simply kills)
-  2  on a flag it does not know
+  2  on a flag it does not know, or a value it cannot use
 In each case but the first the last line on stderr says why. `--help` lists the flags. On Linux it
 is killed when its parent ends.
 """
@@ -85,7 +85,8 @@ def make_params(xl: Any, argv: Sequence[str]) -> Any:
     params.ui = params.endpoint_props = params.ui_mcp_proxy = False
     params.slot_save_path = params.media_path = ""
     params.server_tools = []
-    params.api_keys = [key for key in os.environ.pop("LLAMA_API_KEY", "").split(",") if key]
+    key = os.environ.pop("LLAMA_API_KEY", "")
+    params.api_keys = [key] if key else []
     return params
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
+from typing import Any
+
 MAX_CPUS = 512  # GGML_MAX_N_THREADS
 MAX_DEVICES = 128  # how many shares CommonParams.tensor_split holds
 
@@ -49,3 +53,18 @@ def experts_on_cpu(word: str) -> str:
         raise ValueError("is negative")
     names = r"\.ffn_(up|down|gate|gate_up)_(ch|)exps=CPU"
     return ",".join(rf"blk\.{layer}{names}" for layer in range(layers))
+
+
+def rope_scale(word: str) -> float:
+    """How much longer the context gets -> what frequencies are multiplied by."""
+    longer = float(word)
+    if not 0 < longer < math.inf or math.isinf(1 / longer):
+        raise ValueError("is not a number above 0")
+    return 1 / longer
+
+
+def json_object(word: str) -> dict[str, Any]:
+    value = json.loads(word)
+    if not isinstance(value, dict):
+        raise ValueError("is not a JSON object")
+    return value

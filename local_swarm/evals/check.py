@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -22,8 +23,9 @@ from pathlib import Path
 MEMORY_BYTES = 512 * 1024 * 1024
 OUTPUT_BYTES = 4096
 DETAIL_CHARS = 300
-# Only a program that came past its last test ends with this status; `exit()` in an answer does not.
-PASSED_STATUS = 73
+# Only a program that came past its last test ends with the status drawn for it; an answer that
+# calls `exit()` does not.
+STATUSES = range(64, 250)
 
 # Runs in the child, before the answer: the parent may have threads, so there is no preexec_fn.
 # Where a limit does not exist (Windows: none does) the others hold, the time limit always.
@@ -58,6 +60,8 @@ except AssertionError as error:
     lines = source.splitlines()
     line = lines[trace.tb_lineno - 1] if trace.tb_lineno <= len(lines) else ""
     sys.exit("AssertionError: " + (line.strip() or "assertion failed"))
+except SystemExit:
+    sys.exit("the answer ended the program")
 os._exit(passed)
 """
 
@@ -81,7 +85,8 @@ def run_tests(answer_source: str, task_tests: str, *, timeout_s: float = 5.0) ->
     with tempfile.TemporaryDirectory(prefix="lswarm-check-") as folder:
         program = Path(folder, "answer.py")
         program.write_text(f"{answer_source}\n{task_tests}", encoding="utf-8", errors="replace")
-        words = [str(program), str(MEMORY_BYTES), str(int(timeout_s) + 1), str(PASSED_STATUS)]
+        passed_status = secrets.choice(STATUSES)
+        words = [str(program), str(MEMORY_BYTES), str(int(timeout_s) + 1), str(passed_status)]
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-B", "-c", _GUARD, *words],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -103,7 +108,7 @@ def run_tests(answer_source: str, task_tests: str, *, timeout_s: float = 5.0) ->
             reader.join(1.0)
     if late:
         return CheckResult(False, f"no result within {timeout_s:g} s")
-    if process.returncode == PASSED_STATUS:
+    if process.returncode == passed_status:
         return CheckResult(True, "")
     return CheckResult(False, _reason(process.returncode, b"".join(said)))
 

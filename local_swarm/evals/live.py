@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from local_swarm.consensus import vote
+from local_swarm.domain.candidate import Candidate
 from local_swarm.evals.grading import grade
 from local_swarm.evals.stats import paired_bootstrap
 from local_swarm.evals.tasks import Task
@@ -20,10 +21,10 @@ CONCURRENCY = 2  # the next answers are written while the tests of the last ones
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One task: every sample's text and whether it passed, and what the swarm itself chose."""
+    """One task: every sample and whether it passed, and what the swarm itself chose."""
 
     task: Task
-    texts: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
     passed: tuple[bool, ...]
     chosen_passed: bool
     agreement: float
@@ -61,12 +62,21 @@ def run(
 
 
 def _outcome(task: Task, answer: dict[str, Any]) -> Outcome:
-    texts = [c["text"] for c in answer["swarm"]["candidates"]]
+    candidates = [
+        Candidate(
+            text=c["text"],
+            finish_reason=c["finish_reason"],
+            worker=c["worker"],
+            elapsed_s=c["elapsed_ms"] / 1000,
+        )
+        for c in answer["swarm"]["candidates"]
+    ]
+    texts = [c.text for c in candidates]
     chosen = answer["choices"][0]["message"]["content"] or ""
     graded = {text: grade(task, text).passed for text in {*texts, chosen}}
     return Outcome(
         task=task,
-        texts=tuple(texts),
+        candidates=tuple(candidates),
         passed=tuple(graded[text] for text in texts),
         chosen_passed=graded[chosen],
         agreement=answer["swarm"]["agreement"],
@@ -79,7 +89,7 @@ def summary(outcomes: Sequence[Outcome], *, seed: int, strategy: str) -> dict[st
     Votes of fewer than all samples are taken over random subsets: candidates come in order of
     arrival, so the first ones would be the shortest.
     """
-    samples = len(outcomes[0].texts)
+    samples = len(outcomes[0].candidates)
     single = [sum(o.passed) / len(o.passed) for o in outcomes]
     rng = random.Random(seed)
     series = {"single sample": single}
@@ -105,13 +115,14 @@ def summary(outcomes: Sequence[Outcome], *, seed: int, strategy: str) -> dict[st
 
 def _voted(outcome: Outcome, n: int, rng: random.Random, strategy: str) -> float:
     """Share of random subsets of `n` samples in which the winner passes."""
-    indices = range(len(outcome.texts))
+    indices = range(len(outcome.candidates))
     if n >= len(indices):
         subsets = [list(indices)]
     else:
         subsets = [rng.sample(indices, n) for _ in range(DRAWS)]
     wins = 0
     for subset in subsets:
-        verdict = vote(outcome.task.prompt, [outcome.texts[i] for i in subset], strategy=strategy)
+        chosen = [outcome.candidates[i] for i in subset]
+        verdict = vote(outcome.task.prompt, chosen, strategy=strategy)
         wins += outcome.passed[subset[verdict.index]]
     return wins / len(subsets)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from local_swarm.evals.families import FAMILIES, Draft
+from local_swarm.evals.families import FAMILIES, PRACTICE, Draft
 from local_swarm.evals.families.draft import indent, pick
 
 HELD_OUT_ONE_IN = 10
@@ -68,7 +68,7 @@ def training_prompts(seed: int) -> Iterator[str]:
 def held_out(seed: int, count: int) -> list[Task]:
     """`count` different tasks whose combinations never occur in `training`, whatever its seed."""
     tasks: dict[str, Task] = {}
-    for family, draft, rng in _drafts(random.Random(f"held out {seed}")):
+    for family, draft, rng in _drafts(random.Random(f"held out {seed}"), {}):
         if len(tasks) >= count:
             break
         if _is_held_out(draft) and draft.key not in tasks:
@@ -92,15 +92,17 @@ class _Written:
         return Task(f"{self.family}-{digest}", self.prompt, self.name, self.reference, tests)
 
 
-def _drafts(rng: random.Random) -> Iterator[tuple[str, Draft, random.Random]]:
-    weights = [weight for _, weight, _ in FAMILIES]
+def _drafts(
+    rng: random.Random, practice: Mapping[str, int]
+) -> Iterator[tuple[str, Draft, random.Random]]:
+    weights = [weight * practice.get(name, 1) for name, weight, _ in FAMILIES]
     while True:
         family, _, build = rng.choices(FAMILIES, weights)[0]
         yield family, build(rng), rng
 
 
 def _training(seed: int) -> Iterator[_Written]:
-    for family, draft, rng in _drafts(random.Random(f"training {seed}")):
+    for family, draft, rng in _drafts(random.Random(f"training {seed}"), PRACTICE):
         if not _is_held_out(draft):
             yield _write(family, draft, rng)
 

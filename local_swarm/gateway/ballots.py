@@ -40,11 +40,11 @@ class VoteProcess:
 
     async def vote(self, prompt: str, candidates: Sequence[Candidate], strategy: str) -> Verdict:
         """Compares `candidates`, in order of arrival. Blocks nobody; never raises."""
-        request = frame(VoteRequest(prompt, list(candidates), strategy))
         async with self._turn:
             try:
+                request = frame(VoteRequest(prompt, list(candidates), strategy))
                 reply = await asyncio.wait_for(self._exchange(request), LONGEST_VOTE_S)
-            except (OSError, EOFError, asyncio.TimeoutError, msgspec.DecodeError) as exc:
+            except (OSError, EOFError, asyncio.TimeoutError, ValueError) as exc:
                 log.warning("vote failed", error=str(exc) or type(exc).__name__)
                 await self._end()
                 reply = VoteReply(error=f"the vote failed ({type(exc).__name__})")

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
 from local_swarm.domain.hardware import Cpu
-from local_swarm.hardware.base import TIMEOUT_S, Findings, Roots
+from local_swarm.hardware.base import Findings, Roots
 from local_swarm.hardware.cgroup import cpu_quota
+from local_swarm.hardware.tools import Runner, run_tool
+from local_swarm.hardware.values import folders, known, read_text
+
+_MOST_CPUS = 4096
 
 
 class CpuProbe:
     name = "cpu"
 
+    def __init__(self, run: Runner = run_tool) -> None:
+        self._run = run
+
     def read(self, roots: Roots) -> Findings:
         entries = list(_cpuinfo(roots.proc / "cpuinfo"))
-        physical, logical = usable_cores(
-            entries, allowed_cpus(), cpu_quota(roots), whole_machine_cores()
-        )
-        return Findings(cpu=Cpu(_model(entries), physical, logical))
+        allowed = allowed_cpus()
+        elsewhere = sibling_cores(roots, allowed) or whole_machine_cores()
+        physical, logical = usable_cores(entries, allowed, cpu_quota(roots), elsewhere)
+        model = _model(entries, self._run)
+        return Findings(cpu=Cpu(model, physical, logical, numa_nodes(roots, allowed)))
 
 
 def allowed_cpus() -> frozenset[int]:
@@ -38,6 +45,37 @@ def whole_machine_cores() -> int | None:
     if len(allowed_cpus()) < (psutil.cpu_count() or 1):
         return None
     return psutil.cpu_count(logical=False)
+
+
+def sibling_cores(roots: Roots, allowed: frozenset[int]) -> int | None:
+    """Physical cores among the allowed CPUs, by which CPUs the kernel says share one.
+
+    ARM's cpuinfo names no cores; this does. None unless it is told for every CPU.
+    """
+    cpus = roots.sys / "devices" / "system" / "cpu"
+    groups = [
+        read_text(cpus / f"cpu{number}" / "topology" / "thread_siblings_list") for number in allowed
+    ]
+    return len(set(groups)) if groups and all(groups) else None
+
+
+def numa_nodes(roots: Roots, allowed: frozenset[int]) -> tuple[tuple[int, ...], ...]:
+    """The allowed CPUs of each memory node; empty where there are fewer than two such nodes."""
+    nodes = folders(roots.sys / "devices" / "system" / "node", r"node\d+")
+    lists = (cpu_list(read_text(node / "cpulist")) & allowed for node in nodes)
+    found = tuple(tuple(sorted(cpus)) for cpus in lists if cpus)
+    return found if len(found) > 1 else ()
+
+
+def cpu_list(text: str) -> frozenset[int]:
+    """`0-3,8` -> {0, 1, 2, 3, 8}; what is no number or range is passed over."""
+    cpus: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if first.isdecimal() and (last or first).isdecimal():
+            top = min(int(last or first), int(first) + _MOST_CPUS)
+            cpus.update(range(int(first), top + 1))
+    return frozenset(cpus)
 
 
 def usable_cores(
@@ -79,19 +117,11 @@ def _cpuinfo(path: Path) -> Iterator[dict[str, str]]:
         yield {key.strip(): value.strip() for key, colon, value in lines if colon}
 
 
-def _model(entries: list[dict[str, str]]) -> str | None:
+def _model(entries: list[dict[str, str]], run: Runner) -> str | None:
     for key in ("model name", "Model", "Hardware"):
         named = next((entry[key] for entry in entries if entry.get(key)), None)
         if named:
             return named
     if platform.system() == "Darwin":
-        return _sysctl("machdep.cpu.brand_string")
+        return known(run(["sysctl", "-n", "machdep.cpu.brand_string"]))
     return platform.processor() or None
-
-
-def _sysctl(name: str) -> str | None:
-    command = ["sysctl", "-n", name]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=TIMEOUT_S / 2, check=False
-    )
-    return done.stdout.strip() or None

@@ -7,6 +7,7 @@ instances are devices of their own, in place of the card they are cut from.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -27,6 +28,8 @@ class NvidiaProbe:
         self._environ = os.environ if environ is None else environ
 
     def read(self, roots: Roots) -> Findings:
+        if not _has_library():
+            return Findings()
         import pynvml as nvml
 
         try:
@@ -68,6 +71,19 @@ def visible(cards: list[tuple[int, Device]], setting: str | None) -> tuple[Devic
             break
         shown += [device for device in named if device not in shown]
     return tuple(shown)
+
+
+def _has_library() -> bool:
+    """Whether NVML can be there; saves most machines the 40 ms that importing pynvml takes."""
+    if sys.platform == "win32":
+        return True  # pynvml knows the two places
+    import ctypes
+
+    try:
+        ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def _is_named(number: int, device: Device, entry: str) -> bool:

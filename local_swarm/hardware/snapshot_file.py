@@ -2,17 +2,20 @@
 
 `{"os","arch","cpu":{"model","physical","logical"},"memory":{"total_bytes","available_bytes",
 "limit_bytes"},"unified","devices":[{"id","uuid","vendor","name","backend","total_bytes",
-"free_bytes","driver"}]}`; an unknown fact is null. Keys of later versions are passed over.
+"free_bytes","driver"}]}`; an unknown fact is null. Beyond that, and only where they are known: a
+device's `bus_id`, `integrated`, `compute_capability`, `others_bytes`, `power_limit_w`, the CPU's
+`numa`. Keys of later versions are passed over.
 """
 
 from __future__ import annotations
 
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from local_swarm.domain.hardware import HostSnapshot
+from local_swarm.domain.hardware import Cpu, Device, HostSnapshot
 from local_swarm.errors import ConfigError
 
 MAX_FILE_BYTES = 1 << 20
@@ -20,11 +23,19 @@ MAX_FILE_BYTES = 1 << 20
 
 def to_dict(host: HostSnapshot) -> dict[str, Any]:
     document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(host))
+    document["cpu"] = _known(document["cpu"], Cpu)
+    document["devices"] = [_known(device, Device) for device in document["devices"]]
     return document
 
 
 def to_json(host: HostSnapshot) -> str:
-    return msgspec.json.format(msgspec.json.encode(host), indent=2).decode()
+    return msgspec.json.format(msgspec.json.encode(to_dict(host)), indent=2).decode()
+
+
+def _known(document: dict[str, Any], kind: type) -> dict[str, Any]:
+    """Without the keys beyond the contract (those with a default) that say nothing."""
+    optional = {f.name for f in fields(kind) if f.default is not MISSING}
+    return {k: v for k, v in document.items() if k not in optional or v not in (None, [])}
 
 
 def load(path: Path) -> HostSnapshot:
@@ -57,6 +68,7 @@ def _nonsense(host: HostSnapshot) -> str | None:
     for index, device in enumerate(host.devices):
         least.append((f"$.devices[{index}].total_bytes", device.total_bytes, 0))
         least.append((f"$.devices[{index}].free_bytes", device.free_bytes, 0))
+        least.append((f"$.devices[{index}].others_bytes", device.others_bytes, 0))
     for place, value, smallest in least:
         if value is not None and value < smallest:
             return f"{value} is too small - at `{place}`"

@@ -17,6 +17,7 @@ from typing import IO
 # Less than a probe's two seconds, so that a probe whose tool hangs still tells the rest.
 TOOL_TIMEOUT_S = 1.7
 MOST_OUTPUT_BYTES = 1 << 20
+_GRACE_S = 0.1
 
 Runner = Callable[[Sequence[str]], str]
 """A command line in, its stdout out; "" when there is no such program or it told nothing in time.
@@ -48,7 +49,7 @@ def run_tool(
     reader.start()
     reader.join(timeout_s)
     late = reader.is_alive()
-    _end(process)
+    _end(process, reader)
     return "" if late else b"".join(chunks).decode("utf-8", errors="replace")
 
 
@@ -76,6 +77,7 @@ def _start(argv: Sequence[str]) -> subprocess.Popen[bytes]:
         argv,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
+        bufsize=0,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "LC_ALL": "C"},
         start_new_session=True,
@@ -84,14 +86,17 @@ def _start(argv: Sequence[str]) -> subprocess.Popen[bytes]:
 
 
 def _read(stream: IO[bytes] | None, most_bytes: int, chunks: list[bytes]) -> None:
+    """Reads to the end or the bound, and closes; only the reader does, for it may outlast us."""
+    if stream is None:
+        return
     left = most_bytes
-    with contextlib.suppress(OSError, ValueError):  # closed under us: the time was up
-        while stream and left and (chunk := stream.read(min(left, 1 << 16))):
+    with stream, contextlib.suppress(OSError):
+        while left and (chunk := stream.read(min(left, 1 << 16))):
             chunks.append(chunk)
             left -= len(chunk)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], reader: threading.Thread) -> None:
     """Kills whatever is left of the group and reaps the program."""
     if sys.platform == "win32":
         process.kill()
@@ -99,7 +104,5 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(0.2)
-    if process.stdout and process.returncode is not None:
-        with contextlib.suppress(OSError):
-            process.stdout.close()
+        process.wait(_GRACE_S)
+    reader.join(_GRACE_S)

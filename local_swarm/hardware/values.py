@@ -1,4 +1,4 @@
-"""Reads single facts out of what tools print and files hold. All take anything and raise nothing."""
+"""Single facts out of what tools print and files hold. All take anything and raise nothing."""
 
 from __future__ import annotations
 

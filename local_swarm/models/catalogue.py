@@ -6,7 +6,7 @@ yet, so that it can be planned for. Nothing here touches the network.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
 from functools import cache
 from importlib import resources
@@ -19,8 +19,8 @@ from local_swarm.config.paths import user_paths
 from local_swarm.domain.model import ModelFacts
 from local_swarm.errors import ConfigError, ModelError
 from local_swarm.models.entries import Catalogue, Choice, Entry, File, Score
-from local_swarm.models.prospect import header_of
 from local_swarm.models.facts import facts_of
+from local_swarm.models.prospect import header_of
 
 FILE_NAME = "models.toml"
 USUAL_QUANT = "Q4_K_M"
@@ -45,6 +45,7 @@ def read(path: Path) -> tuple[Entry, ...]:
     try:
         document = msgspec.toml.decode(path.read_bytes())
         _refuse_unknown(document, Catalogue, "")
+        _flatten_headers(document)
         entries = msgspec.convert(document, Catalogue).model
     except OSError as error:
         raise ConfigError(f"The catalogue {path} cannot be read: {error.strerror}.") from error
@@ -111,7 +112,9 @@ def _miss(name: str, family: str, size: str, known: tuple[Entry, ...]) -> ModelE
     families = dict.fromkeys(entry.family for entry in known)
     if family in families:
         near = ", ".join(entry.id for entry in known if entry.family == family)
-        return ModelError(f"The catalogue has no {family} of size {size!r}.", hint=f"It has {near}.")
+        return ModelError(
+            f"The catalogue has no {family} of size {size!r}.", hint=f"It has {near}."
+        )
     nearest = _closest(f"{family}:{size}" if size else family, known)
     return ModelError(
         f"There is no file {name!r}, and the catalogue has no such model.",
@@ -125,7 +128,7 @@ def _closest(name: str, known: tuple[Entry, ...]) -> str:
     return max(names, key=lambda known: SequenceMatcher(None, name, known).ratio(), default="")
 
 
-def _refuse_unknown(value: Any, kind: type[msgspec.Struct], where: str) -> None:
+def _refuse_unknown(value: Any, kind: Any, where: str) -> None:
     """`ValueError` naming the first key that `kind` does not have, and the nearest it has."""
     if not isinstance(value, dict):
         return
@@ -133,10 +136,27 @@ def _refuse_unknown(value: Any, kind: type[msgspec.Struct], where: str) -> None:
     for key, inside in value.items():
         if key not in fields:
             near = max(fields, key=lambda known: SequenceMatcher(None, key, known).ratio())
-            raise ValueError(f"{where or 'it'} has the unknown key {key!r}, the nearest is {near!r}")
+            raise ValueError(
+                f"{where or 'it'} has the unknown key {key!r}, the nearest is {near!r}"
+            )
         if key in _KINDS and isinstance(inside, list):
             for item in inside:
                 _refuse_unknown(item, _KINDS[key], _label(item, where))
+
+
+def _flatten_headers(document: Any) -> None:
+    """`attention.head_count` is a table in a table for TOML, and one key for us."""
+    for model in document.get("model", ()):
+        if isinstance(model.get("header"), dict):
+            model["header"] = dict(_flat(model["header"], ""))
+
+
+def _flat(table: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 def _label(item: Any, where: str) -> str:

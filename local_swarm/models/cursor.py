@@ -75,13 +75,14 @@ class Cursor:
         unpack = _U64[self.order].unpack_from
         while count:
             self._need(8, what)
-            buffer, at, last = self._buffer, self._at, len(self._buffer) - 8
-            rest = iter(range(count))  # a bare loop: 150,000 strings take about 20 ms
-            for _ in rest:
-                at += 8 + unpack(buffer, at)[0]
-                if at > last:
-                    break
-            count = length_hint(rest)
+            buffer, at = self._buffer, self._at
+            rest = iter(range(count))
+            try:
+                for _ in rest:  # a bare loop: 150,000 strings take about 20 ms
+                    at += 8 + unpack(buffer, at)[0]
+                count = 0
+            except (struct.error, OverflowError):  # the next length lies beyond the buffer
+                count = length_hint(rest) + 1
             target = self._base + at
             self._check(target, what)
             self._goto(target)

@@ -21,7 +21,8 @@ from local_swarm.config.paths import ensured
 from local_swarm.domain.memory import MIB, format_bytes
 from local_swarm.errors import BusyError, ModelError
 from local_swarm.models import hub
-from local_swarm.models.hub import Listing, RemoteFile, Transient
+from local_swarm.models.hub import Listing, RemoteFile
+from local_swarm.models.hub_errors import Transient
 from local_swarm.models.store import (
     LOCK,
     ORIGIN,
@@ -31,11 +32,14 @@ from local_swarm.models.store import (
     Stored,
     beside,
     part_path,
+    read_origin,
     write_origin,
 )
 
 TRIES = 6
 """Attempts that bring nothing new, before a download is given up."""
+ASKS = 3
+"""Attempts to ask what a repository holds: nothing is lost by giving up early."""
 FREE_BYTES = 64 * MIB
 """What is left free on the disk."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -44,8 +48,8 @@ Report = Callable[[int, int], None]
 """Called with the bytes that are here and the bytes there will be, as they arrive."""
 
 
-def _nothing(done: int, total: int) -> None:
-    pass
+def silent(done: int, total: int) -> None:
+    """Reports nothing."""
 
 
 @dataclass
@@ -53,24 +57,24 @@ class Puller:
     """Fetches models into a store. `wait` is how it pauses between tries, for tests."""
 
     store: Store
-    report: Report = _nothing
+    report: Report = silent
     wait: Callable[[float], None] = time.sleep
     _before: int = field(default=0, init=False)
     _total: int = field(default=0, init=False)
 
     def listing(self, repo: str) -> Listing:
         """What a repository holds, asked again when the hub is briefly away."""
-        for attempt in range(TRIES):
+        for attempt in range(ASKS):
+            if attempt:
+                self.wait(_pause(attempt - 1))
             try:
                 return hub.listing(repo)
             except Transient as error:
                 last = error
-                if attempt + 1 < TRIES:
-                    self.wait(_pause(attempt))
         raise _away(repo, last) from last
 
     def pull(self, listing: Listing, names: Sequence[str]) -> Stored:
-        """Brings these files (all parts of one model, in order) here; those that are, stay.
+        """Brings these files (all parts of one model, in order) here; what is here already stays.
 
         `ModelError` where the disk is too small or fills up, the hub stays away, or a file is not
         what the hub says it is; `BusyError` where another program is pulling it. What has
@@ -91,7 +95,11 @@ class Puller:
 
     def _is_here(self, listing: Listing, file: RemoteFile) -> bool:
         path = self.store.path(listing.repo, file.name)
-        return path.is_file() and path.stat().st_size == file.size_bytes
+        if not path.is_file() or path.stat().st_size != file.size_bytes:
+            return False
+        origin = read_origin(path)
+        known = origin.sha256 if origin else None
+        return None in (known, file.sha256) or known == file.sha256
 
     def _check_room(self, listing: Listing, files: Sequence[RemoteFile]) -> None:
         parts = [part_path(self.store.path(listing.repo, f.name), f.sha256) for f in files]
@@ -153,7 +161,7 @@ class Puller:
                     part.empty()
                 if response.status_code == 416:
                     return Transient("the hub refused to go on where it stopped")
-                for chunk in response.iter_bytes(hub.CHUNK_BYTES):
+                for chunk in response.iter_bytes():  # as it comes: nothing waits unsaved
                     part.add(chunk)
                     self.report(self._before + part.length, self._total)
                     if part.length > file.size_bytes:
@@ -217,7 +225,7 @@ def _away(repo: str, error: Transient) -> ModelError:
 
 
 def _pause(attempt: int) -> float:
-    return min(30.0, 1.0 * 2**attempt)
+    return min(30.0, float(2 << attempt) / 2)
 
 
 def _existing(path: Path) -> Path:

@@ -63,6 +63,7 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     """One model. `header` holds the keys of its GGUF header, without the architecture's prefix.
 
     `quality` orders the catalogue for coding, 0 to 100; `quality_basis` says where it comes from.
+    `tied`: the file stores one table for embeddings and output. `chat`: it has a chat template.
     `context` is what its makers vouch for. `files` go from the best quantisation to the smallest.
     """
 
@@ -82,7 +83,8 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     vocabulary: Positive
     scores: tuple[Score, ...] = ()
     active_parameters: Positive | None = None
-    gated: bool = False
+    tied: bool = False
+    chat: bool = True
     note: str = ""
 
     @property

@@ -2,8 +2,9 @@
 
 The format is ggml's docs/gguf.md, versions 2 and 3, in either byte order; the checks are those of
 llama.cpp ggml/src/gguf.cpp as of the version in llama-cpp-python 0.3.36, so that a file refused
-here is one the engine refuses too (it also refuses the byte order that is not its machine's). Arrays of strings (the vocabulary) are counted and stepped
-over. Whatever the file holds, the only error that leaves is `ModelError`.
+here is one the engine refuses too (it also refuses the byte order that is not its machine's).
+Arrays of strings (the vocabulary) are counted and stepped over. Whatever the file holds, the only
+error that leaves is `ModelError`.
 """
 
 from __future__ import annotations

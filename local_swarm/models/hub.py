@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,13 @@ from local_swarm.domain.model import ModelFacts
 from local_swarm.errors import ModelError
 from local_swarm.models.facts import facts_of
 from local_swarm.models.gguf import Header, read_header
+from local_swarm.models.hub_errors import TRANSIENT, Transient, endpoint, translated
 
 TIMEOUT_S = 30.0
 FIRST_BYTES = 1 << 20
 MOST_HEADER_BYTES = 64 << 20  # Gemma's vocabulary, the largest, takes about 15 MiB
 CHUNK_BYTES = 1 << 20
 _TRUE = {"1", "on", "yes", "true"}
-TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +53,17 @@ class Listing:
         return next(file for file in self.files if file.name == name)
 
 
-class Transient(Exception):
-    """The connection broke, or the hub is overloaded: worth another try."""
-
-
 def listing(repo: str, revision: str | None = None) -> Listing:
-    """All files of `owner/name`, with sizes and checksums. One request."""
+    """All files of `owner/name`, with sizes and checksums. One request; may raise `Transient`."""
     _refuse_offline(repo)
-    with _translated(repo):
+    with translated(repo):
         from huggingface_hub import HfApi
 
-        info = HfApi(endpoint=_endpoint()).model_info(
-            repo, revision=revision, files_metadata=True, timeout=TIMEOUT_S, token=_token()
+        info = _understood(
+            repo,
+            lambda: HfApi(endpoint=endpoint()).model_info(
+                repo, revision=revision, files_metadata=True, timeout=TIMEOUT_S, token=_token()
+            ),
         )
     files = tuple(
         RemoteFile(file.rfilename, file.size, file.lfs.sha256 if file.lfs else None)
@@ -74,16 +73,29 @@ def listing(repo: str, revision: str | None = None) -> Listing:
     return Listing(repo, info.sha or "main", files)
 
 
+def _understood(repo: str, ask: Callable[[], Any]) -> Any:
+    """What the hub says; `ModelError` where a login page or a proxy answers in its place."""
+    try:
+        return ask()
+    except (JSONDecodeError, TypeError, KeyError) as error:
+        raise ModelError(
+            f"What answered for {repo} is not a hub.", hint="Check HF_ENDPOINT and the proxy."
+        ) from error
+
+
 def read_remote_header(repo: str, file: str, *, revision: str | None = None) -> Header:
     """The header of a file that is not downloaded: reads only its beginning, at most 64 MiB.
 
     Takes the first MiB, and four times as much each time that is too little.
     """
-    found = listing(repo, revision)
-    if file not in found.names:
-        raise ModelError(f"{repo} has no file {file}.", hint="`lswarm models show` lists what is.")
-    with tempfile.TemporaryDirectory(prefix="lswarm-") as directory:
-        return _growing(found, found[file], Path(directory) / Path(file).name)
+    try:
+        found = listing(repo, revision)
+        if file not in found.names:
+            raise ModelError(f"{repo} has no file {file}.", hint="Check its name on the hub.")
+        with tempfile.TemporaryDirectory(prefix="lswarm-") as directory:
+            return _growing(found, found[file], Path(directory) / Path(file).name)
+    except Transient as error:
+        raise ModelError(f"{repo} could not be read: {error}.", hint="Try again later.") from error
 
 
 def read_remote_facts(repo: str, file: str, *, revision: str | None = None) -> ModelFacts:
@@ -99,13 +111,11 @@ def opened(listing: Listing, file: str, start: int, end: int | None = None) -> I
     ignores the range answers 200 (206 otherwise).
     """
     _refuse_offline(listing.repo)
-    with _translated(listing.repo):
-        from huggingface_hub import hf_hub_url
-        from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+    with translated(listing.repo):
+        from huggingface_hub import get_session, hf_hub_url, hf_raise_for_status
 
-        url = hf_hub_url(listing.repo, file, revision=listing.revision, endpoint=_endpoint())
-        headers = build_hf_headers(token=_token(), library_name="local_swarm")
-        headers["Accept-Encoding"] = "identity"
+        url = hf_hub_url(listing.repo, file, revision=listing.revision, endpoint=endpoint())
+        headers = {"Accept-Encoding": "identity", **_authorization()}
         if start or end is not None:
             headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
         with get_session().stream("GET", url, headers=headers, timeout=TIMEOUT_S) as response:
@@ -131,29 +141,35 @@ def _growing(found: Listing, file: RemoteFile, path: Path) -> Header:
             _copy(response, out, want)
             out.truncate(file.size_bytes)  # a hole, so that tensors lie inside the file
         have = want
-        whole = have in (file.size_bytes, MOST_HEADER_BYTES)
-        with path.open("rb") as file_in:
-            foreign = file_in.read(4) != b"GGUF"
-        try:
-            header = read_header(path)
-            if header.data_offset <= have or whole:
-                return header
-        except ModelError:
-            if whole or foreign:
-                raise
+        header = _complete_header(path, have, last=have in (file.size_bytes, MOST_HEADER_BYTES))
+        if header is not None:
+            return header
         want *= 4
 
 
+def _complete_header(path: Path, have: int, *, last: bool) -> Header | None:
+    """The header, where it lies within the first `have` bytes; None where more may be needed."""
+    with path.open("rb") as file:
+        foreign = file.read(4) != b"GGUF"
+    try:
+        header = read_header(path)
+    except ModelError:
+        if last or foreign:
+            raise
+        return None
+    if header.data_offset <= have:
+        return header
+    if last:
+        raise ModelError(f"The header of {path.name} is longer than {have} bytes.")
+    return None
+
+
 def _copy(response: Any, out: Any, until: int) -> None:
-    for chunk in response.iter_bytes(CHUNK_BYTES):
+    for chunk in response.iter_bytes():
         room = until - out.tell()
         out.write(chunk[:room])
         if len(chunk) >= room:
             return
-
-
-def _endpoint() -> str | None:
-    return (os.environ.get("HF_ENDPOINT") or "").rstrip("/") or None
 
 
 def _token() -> str | bool:
@@ -162,64 +178,15 @@ def _token() -> str | bool:
     return get_token() or False
 
 
+def _authorization() -> dict[str, str]:
+    """The HTTP library drops it when the hub sends us to another host."""
+    token = _token()
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
 def _refuse_offline(repo: str) -> None:
     if is_offline():
         raise ModelError(
             f"{repo} cannot be reached: HF_HUB_OFFLINE forbids the network.",
             hint="Unset HF_HUB_OFFLINE, or copy the files into models.cache_dir (docs/models.md).",
         )
-
-
-def _quiet() -> None:
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-
-
-@contextmanager
-def _translated(repo: str) -> Iterator[None]:
-    """Turns what huggingface-hub and its HTTP library raise into `ModelError` and `Transient`."""
-    _quiet()
-    from huggingface_hub import errors
-    from huggingface_hub.utils import get_session
-
-    library = import_module(type(get_session()).__module__.partition(".")[0])  # httpx, or its heir
-    try:
-        yield
-    except errors.GatedRepoError as error:
-        raise _gated(repo) from error
-    except errors.RepositoryNotFoundError as error:
-        raise ModelError(
-            f"The hub has no repository {repo}, or it is private.",
-            hint="Check the name; for a private one set HF_TOKEN.",
-        ) from error
-    except (errors.RevisionNotFoundError, errors.EntryNotFoundError) as error:
-        raise ModelError(
-            f"{repo} no longer has that file.", hint="`lswarm models show` lists what it has."
-        ) from error
-    except errors.OfflineModeIsEnabled as error:
-        raise ModelError(f"{repo} cannot be reached: huggingface-hub is offline.") from error
-    except errors.HfHubHTTPError as error:
-        raise _http_error(repo, error) from error
-    except library.TransportError as error:
-        raise Transient(str(error) or type(error).__name__) from error
-    except errors.HFValidationError as error:
-        raise ModelError(f"{repo!r} is no name of a repository.", hint="Write owner/name.") from error
-
-
-def _gated(repo: str) -> ModelError:
-    site = _endpoint() or "https://huggingface.co"
-    return ModelError(
-        f"{repo} asks everyone to accept its terms first.",
-        hint=f"Accept them at {site}/{repo}, then set HF_TOKEN to a token of that account.",
-    )
-
-
-def _http_error(repo: str, error: Any) -> Exception:
-    status = error.response.status_code
-    if status in TRANSIENT:
-        return Transient(f"the hub answered {status}")
-    if status in (401, 403):
-        return ModelError(
-            f"The hub refused {repo} ({status}).", hint="Check HF_TOKEN and what it may read."
-        )
-    return ModelError(f"The hub answered {status} for {repo}.", hint="Try again later.")

@@ -23,8 +23,9 @@ def header_of(choice: Choice) -> Header:
         "general.architecture": entry.arch,
         "general.name": entry.name,
         f"{entry.arch}.vocab_size": entry.vocabulary,
-        "tokenizer.chat_template": "from the catalogue",
     }
+    if entry.chat:
+        metadata["tokenizer.chat_template"] = "from the catalogue"
     for key, value in entry.header.items():
         metadata[f"{entry.arch}.{key}"] = tuple(value) if isinstance(value, list) else value
     size = choice.planned_bytes
@@ -48,7 +49,7 @@ def _shapes(entry: Entry) -> Iterator[tuple[str, tuple[int, ...]]]:
     width, layers = _number(header, "embedding_length"), _number(header, "block_count")
     yield "token_embd.weight", (width, entry.vocabulary)
     in_layers = entry.parameters - width * entry.vocabulary
-    if not header.get("tied", False) and in_layers > width * entry.vocabulary:
+    if not entry.tied:
         yield "output.weight", (width, entry.vocabulary)
         in_layers -= width * entry.vocabulary
     attention = _attention(entry, width)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from local_swarm.errors import ModelError
 from local_swarm.models import catalogue, references
-from local_swarm.models.download import Puller
+from local_swarm.models.download import Puller, Report, silent
 from local_swarm.models.facts import read_facts
 from local_swarm.models.hub import CHUNK_BYTES, Listing
+from local_swarm.models.references import HubReference
 from local_swarm.models.store import Stored, read_origin
 
 
@@ -39,35 +41,36 @@ def look_up(reference: str, puller: Puller) -> Wanted:
         return Wanted(listing, references.parts_of(first, listing.names))
     choice = catalogue.usual(catalogue.find(reference), reference)
     listing = puller.listing(choice.repo)
-    gone = [name for name in choice.file.names if name not in listing.names]
-    if gone:
-        raise ModelError(
-            f"{choice.repo} no longer has {gone[0]}.",
-            hint=f"Try `lswarm models pull hf:{choice.repo}:{choice.file.quant}`.",
-        )
-    return Wanted(listing, choice.file.names)
+    first = choice.file.file
+    if first not in listing.names:  # renamed since the catalogue was written
+        first = references.chosen(HubReference(choice.repo, choice.file.quant), listing.names)
+    return Wanted(listing, references.parts_of(first, listing.names))
 
 
-def problems(stored: Stored, report: Callable[[int, int], None] | None = None) -> Iterator[str]:
+def problems(stored: Stored, report: Report = silent) -> Iterator[str]:
     """What is wrong with a downloaded model, one sentence each; nothing where all is well.
 
     Reads every byte to compare with the checksum it was downloaded by, then the header.
     """
-    done = 0
+    before = 0
     for path in stored.paths:
         origin = read_origin(path)
         size = path.stat().st_size
         if origin and origin.size_bytes != size:
             yield f"{path.name} has {size} bytes, not {origin.size_bytes}"
         elif origin and origin.sha256:
-            if _sha256(path, lambda n, before=done: report and report(before + n, stored.size_bytes)
-                       ) != origin.sha256:
+            far = partial(_far, report, before, stored.size_bytes)
+            if _sha256(path, far) != origin.sha256:
                 yield f"{path.name} does not have the checksum it was downloaded with"
-        done += size
+        before += size
     try:
         read_facts(stored.path)
     except ModelError as error:
         yield error.message
+
+
+def _far(report: Report, before: int, total: int, here: int) -> None:
+    report(before + here, total)
 
 
 def has_checksum(stored: Stored) -> bool:
@@ -76,7 +79,7 @@ def has_checksum(stored: Stored) -> bool:
     return all(origin is not None and origin.sha256 for origin in origins)
 
 
-def _sha256(path: Path, report: Callable[[int], object]) -> str:
+def _sha256(path: Path, report: Callable[[int], None]) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):

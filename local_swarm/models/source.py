@@ -9,7 +9,7 @@ from pathlib import Path
 from local_swarm.domain.model import ModelFacts
 from local_swarm.errors import ModelError
 from local_swarm.models import catalogue, references
-from local_swarm.models.entries import unsplit_stem
+from local_swarm.models.entries import Choice, unsplit_stem
 from local_swarm.models.facts import read_facts
 from local_swarm.models.store import Store, Stored
 
@@ -72,8 +72,7 @@ def in_store(reference: str, store: Store) -> Stored:
 def all_in_store(reference: str, store: Store) -> tuple[Stored, ...]:
     """Every downloaded model that a reference may mean, best first; `ModelError` if unknown."""
     if not reference.startswith(references.PREFIX):
-        choices = catalogue.find(reference)
-        found = (store.get(choice.repo, choice.file.file) for choice in choices)
+        found = (_of_choice(choice, store) for choice in catalogue.find(reference))
         return tuple(stored for stored in found if stored)
     wanted = references.parse(reference)
     there = store.of_repo(wanted.repo)
@@ -82,6 +81,14 @@ def all_in_store(reference: str, store: Store) -> tuple[Stored, ...]:
     if wanted.quant:
         return tuple(s for s in there if references.has_quant(s.file, wanted.quant))
     return there
+
+
+def _of_choice(choice: Choice, store: Store) -> Stored | None:
+    """By the catalogue's file name, else by the quantisation: the hub may have renamed it."""
+    if exact := store.get(choice.repo, choice.file.file):
+        return exact
+    there = store.of_repo(choice.repo) if (store.root / choice.repo).is_dir() else ()
+    return next((s for s in there if references.has_quant(s.file, choice.file.quant)), None)
 
 
 def _builtin(reference: str, assets: Path) -> Path:

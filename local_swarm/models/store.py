@@ -71,7 +71,7 @@ class Store:
     def path(self, repo: str, file: str) -> Path:
         """Where a repository's file lies, or would lie; `ModelError` for a name that leads out."""
         path = self.root / repo / file
-        if not _inside(path, self.root):
+        if not _inside(path, self.root / repo) or not _inside(self.root / repo, self.root):
             raise ModelError(f"{repo}/{file} is no name of a model file.", hint="Check the name.")
         return path
 

@@ -5,6 +5,7 @@ Kept apart from `compose`, so that `lswarm plan` imports neither the gateway nor
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,13 +17,15 @@ from local_swarm import hardware
 from local_swarm.budget import Wishes
 from local_swarm.budget import plan as make_plan
 from local_swarm.config import Config
+from local_swarm.consensus import STRATEGIES
 from local_swarm.domain.hardware import HostSnapshot
 from local_swarm.domain.launch import LaunchSpec
 from local_swarm.domain.model import ModelFacts
 from local_swarm.domain.plan import Plan, WorkerPlan
 from local_swarm.engines import Engine
 from local_swarm.engines import choose as choose_engine
-from local_swarm.models import resolve
+from local_swarm.errors import ConfigError, ModelError
+from local_swarm.models import Source, Store, resolve
 
 CHILD_HOST = "127.0.0.1"
 DEFAULT_MODEL = "builtin:demo"
@@ -59,13 +62,20 @@ def prepare(
 ) -> Prepared:
     """Plans for this machine, or for `host`. Starts nothing.
 
-    Raises ModelError, EngineError, FitError, UsageError.
+    Raises ConfigError, ModelError, EngineError, FitError, UsageError.
     """
-    name = model or (config.models.preferred or (DEFAULT_MODEL,))[0]
-    source = resolve(name)
+    _check_strategy(config.swarm.strategy)
+    names = (model,) if model else config.models.preferred or (DEFAULT_MODEL,)
+    source = _first_found(names, Store.of(config.models.cache_dir))
     host = host or hardware.snapshot()
-    plan = make_plan(host, source.facts, wishes(config), model_id=source.model_id)
     engine = choose_engine(config.engine.name, path=config.engine.path)
+    plan = make_plan(
+        host,
+        source.facts,
+        wishes(config),
+        model_id=source.model_id,
+        engine_build=f"{engine.name} {engine.available().version}",
+    )
     prepared = Prepared(
         config=config,
         host=host,
@@ -78,6 +88,23 @@ def prepare(
     for worker in plan.workers:
         prepared.spec(worker, 0)  # refuses bad engine arguments before anything starts
     return prepared
+
+
+def _first_found(names: Sequence[str], store: Store) -> Source:
+    """The first model that can be used. Raises the ModelError of the last one tried."""
+    *others, last = names
+    for name in others:
+        with contextlib.suppress(ModelError):
+            return resolve(name, store=store)
+    return resolve(last, store=store)
+
+
+def _check_strategy(name: str) -> None:
+    if name not in STRATEGIES:
+        raise ConfigError(
+            f"swarm.strategy is {name!r}, which is not known.",
+            hint=f"Known are {', '.join(STRATEGIES)}.",
+        )
 
 
 def wishes(config: Config) -> Wishes:
@@ -100,7 +127,7 @@ def plan_document(prepared: Prepared) -> dict[str, Any]:
     """What `lswarm plan --json` prints. `--port 0` in argv stands for a port chosen at start."""
     plan = prepared.plan
     return {
-        "host": msgspec.to_builtins(prepared.host),
+        "host": hardware.to_dict(prepared.host),
         "model": plan.model_id,
         "workers": [_worker_document(prepared, worker) for worker in plan.workers],
         "voters": plan.voters,

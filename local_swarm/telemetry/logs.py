@@ -9,11 +9,9 @@ when ours is `debug`.
 from __future__ import annotations
 
 import logging
-import logging.handlers
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
@@ -23,7 +21,7 @@ from structlog.typing import EventDict, Processor
 from local_swarm.telemetry.redact import Redaction
 
 ROOT = "local_swarm"
-_HANDLERS = ("local_swarm.stream", "local_swarm.file")
+_HANDLER = "local_swarm"
 _SHARED: tuple[Processor, ...] = (
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -65,16 +63,12 @@ def configure(
     prompts: bool = False,
     secrets: Iterable[str] = (),
     stream: TextIO | None = None,
-    file: Path | None = None,
-    max_bytes: int = 10 * 1024 * 1024,
-    backups: int = 3,
     env: Mapping[str, str] = os.environ,
 ) -> None:
     """Start logging, or start it anew; called once by whoever owns the process.
 
-    Writes to `stream` (stderr) and, where one is given, to `file`, which is rotated at
-    `max_bytes`; its directory must exist. `level` is a name of `[logs] level`. With `prompts`,
-    fields that hold what users and models wrote are shown.
+    Writes to `stream` (stderr); what starts the program keeps it. `level` is a name of
+    `[logs] level`. With `prompts`, fields that hold what users and models wrote are shown.
     """
     _redaction.prompts = prompts
     _redaction.hide(*secrets)
@@ -83,21 +77,16 @@ def configure(
     target = sys.stderr if stream is None else stream
     _add(
         logging.StreamHandler(target),
-        _HANDLERS[0],
+        _HANDLER,
         _renderers(as_json, colors=_colors(target, env)),
     )
-    if file is not None:
-        kept = logging.handlers.RotatingFileHandler(
-            file, maxBytes=max_bytes, backupCount=backups, encoding="utf-8", delay=True
-        )
-        _add(kept, _HANDLERS[1], _renderers(as_json, colors=False))
     _set_levels(getattr(logging, level.upper()))
 
 
 def stop() -> None:
     """Take our handlers away and close them; other people's handlers stay."""
     root = logging.getLogger()
-    for handler in [handler for handler in root.handlers if handler.name in _HANDLERS]:
+    for handler in [handler for handler in root.handlers if handler.name == _HANDLER]:
         root.removeHandler(handler)
         handler.close()
 

@@ -7,6 +7,7 @@ from local_swarm.domain.memory import GIB
 from local_swarm.domain.model import ModelFacts, Tensor
 
 F16 = 1
+MEASURED_BUILD = "llama-cpp-python 0.3.36"
 
 
 def dense(

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local_swarm.budget import Load, worker_parts
-from local_swarm.budget.compute import compute_size, has_state
-from local_swarm.budget.kv import CACHE_TYPES, Cells, can_hold, cells, kv_bytes
+from local_swarm.budget.compute import Compute, compute_size
+from local_swarm.budget.context import Setting, context_size
+from local_swarm.budget.kv import CACHE_TYPES, Cells, can_hold, cells
 from local_swarm.budget.weights import output_bytes, weights_bytes
 from local_swarm.domain.memory import MIB
-from local_swarm.domain.model import Tensor
-from tests.budget.samples import LLAMA_8B, QWEN_7B, SMALL, dense
+from local_swarm.domain.model import Recurrence
+from tests.budget.samples import LLAMA_8B, MEASURED_BUILD, QWEN_7B, SMALL, dense
 
 SPLIT, UNIFIED = False, True
 
@@ -52,8 +53,8 @@ def test_the_engine_rounds_contexts_up(ctx_total, slots, unified, held):
     ],
 )
 def test_the_cache_is_met_to_the_byte(model, ctx_total, slots, unified, types, expected):
-    held = cells(ctx_total, slots, unified=unified)
-    assert kv_bytes(model, held, *types) == expected
+    setting = Setting(ctx_total, slots, unified, cache_type_k=types[0], cache_type_v=types[1])
+    assert context_size(model, setting).bytes == expected
 
 
 @pytest.mark.parametrize(
@@ -75,39 +76,66 @@ def test_the_cache_is_met_to_the_byte(model, ctx_total, slots, unified, types, e
 def test_the_compute_buffer_of_gated_dense_models_is_met_to_the_byte(
     model, ctx_total, slots, unified, ubatch, expected
 ):
-    held = cells(ctx_total, slots, unified=unified)
     size = compute_size(
-        model, held, ctx_total=ctx_total, slots=slots, ubatch=ubatch, cache_type="f16"
+        model, Setting(ctx_total, slots, unified, ubatch=ubatch), build=MEASURED_BUILD
     )
-    assert (size.bytes, size.exact) == (expected, True)
+    assert (size.bytes, size.method) == (expected, "formula")
 
 
-def test_a_quantised_cache_makes_the_compute_buffer_a_bound():
-    size = compute_size(
-        QWEN_7B, cells(4096, 1), ctx_total=4096, slots=1, ubatch=512, cache_type="q8_0"
-    )
-    assert not size.exact
-    assert 142_700_576 <= size.bytes < 1.1 * 142_700_576
+def test_a_quantised_cache_changes_the_compute_buffer():
+    setting = Setting(4096, cache_type_k="q8_0", cache_type_v="q8_0")
+    made = compute_size(QWEN_7B, setting, build=MEASURED_BUILD)
+    assert made == Compute(142_700_576, "formula")
 
 
-def test_the_compute_buffer_of_experts_is_a_bound():
-    """Qwen3-Coder-30B-A3B at 4096 tokens; measured 96,485,408 bytes."""
+def test_a_build_that_was_not_measured_gets_the_larger_of_those_that_were():
+    other = compute_size(QWEN_7B, Setting(4096), build="xllamacpp 2026.10.11549")
+    measured = compute_size(QWEN_7B, Setting(4096), build=MEASURED_BUILD)
+    assert other.bytes - measured.bytes == 4 * 512 * (3584 + 5)
+    for build in (None, "xllamacpp 3000.1"):
+        assert compute_size(QWEN_7B, Setting(4096), build=build) == Compute(other.bytes, "bound")
+
+
+@pytest.mark.parametrize(
+    ("heads", "values"),
+    [(8, 5 * 1024), (4, 3 * 1024 + 2 * 512), (12, 3 * 1024 + 1536)],
+)
+def test_turned_queries_take_what_holes_they_find(heads, values):
+    """Measured on small models in llama-server of that build; heads are 128 long."""
     model = dense(
-        "qwen3moe",
-        layers=48,
-        embedding=2048,
-        heads=32,
+        layers=2,
+        embedding=1024,
+        heads=heads,
         heads_kv=4,
         head_length=128,
-        feed_forward=768,
-        vocab=151936,
-        experts_used=8,
+        feed_forward=4096,
+        vocab=1000,
     )
-    size = compute_size(
-        model, cells(4096, 1), ctx_total=4096, slots=1, ubatch=512, cache_type="f16"
-    )
-    assert not size.exact
-    assert 96_485_408 <= size.bytes < 3 * 96_485_408
+    plain, turned = Setting(4096), Setting(4096, cache_type_k="q8_0", cache_type_v="q8_0")
+    rotations = 4 * (128 * 128 + 64 * 64)
+    made = compute_size(model, turned, build=MEASURED_BUILD)
+    kept = values - (2 * 1024 if heads == 8 else 0)
+    base = compute_size(model, plain, build=MEASURED_BUILD).bytes
+    base -= 4 * 512 * (3 * 1024 + heads * 128)
+    assert (made.bytes - rotations - base, made.method) == (4 * 512 * kept, "formula")
+
+
+def test_experts_are_exact_only_where_their_output_surely_finds_room():
+    small = {"layers": 2, "embedding": 1024, "heads": 12, "heads_kv": 2, "head_length": 128}
+    wide = dense("qwen3moe", feed_forward=1536, experts_used=2, **small)
+    narrow = dense("qwen3moe", feed_forward=256, experts_used=4, **small)
+    assert compute_size(wide, Setting(4096), build=MEASURED_BUILD).method == "formula"
+    assert compute_size(narrow, Setting(4096), build=MEASURED_BUILD).method == "bound"
+
+
+def test_scores_are_counted_without_flash_attention():
+    """Qwen2.5-Coder-7B at 16384 tokens: measured 1,011,884,064 bytes."""
+    off = Setting(16384, flash_attention="off")
+    assert compute_size(QWEN_7B, off, build=MEASURED_BUILD) == Compute(1_011_884_064, "formula")
+
+
+def test_what_the_engine_says_of_compute_is_taken():
+    assert compute_size(QWEN_7B, Setting(4096), dry_run_bytes=7) == Compute(7, "dry-run")
 
 
 def test_a_head_that_is_no_whole_block_cannot_be_quantised():
@@ -127,15 +155,16 @@ def test_the_output_buffer_holds_a_row_of_logits_per_slot():
     assert output_bytes(QWEN_7B, 4) == 152064 * 4 * 4
 
 
-def test_layers_without_attention_keep_no_cache():
+def test_layers_without_heads_keep_no_cache():
     model = dense(layers=2)
     one = replace(model, heads_kv=(8, 0))
-    held = Cells(256, 1)
-    assert kv_bytes(one, held, "f16", "f16") * 2 == kv_bytes(model, held, "f16", "f16")
+    assert context_size(one, Setting(256)).bytes * 2 == context_size(model, Setting(256)).bytes
 
 
 def test_a_worker_s_parts_by_kind():
-    parts = {part.kind: part.bytes for part in worker_parts(QWEN_7B, Load(slots=4, ctx=8192))}
+    parts = {
+        part.kind: part.bytes for part in worker_parts(QWEN_7B, Load(4, 8192, build=MEASURED_BUILD))
+    }
     assert parts == {
         "weights": 4_677_120_000,
         "kv": 1_879_048_192,
@@ -143,6 +172,14 @@ def test_a_worker_s_parts_by_kind():
         "compute": 154_152_992,
         "prompt_cache": 256 * MIB,
     }
+
+
+def test_recurrent_state_is_a_part_of_its_own():
+    sizes = Recurrence(conv_kernel=4, inner=1536, state=16)
+    mamba = replace(dense("mamba", layers=4, embedding=768), recurrence=sizes)
+    parts = {part.kind: part.bytes for part in worker_parts(mamba, Load(2, 4096))}
+    assert parts["recurrent"] == 2 * 4 * 4 * (3 * 1536 + 16 * 1536)
+    assert "kv" not in parts
 
 
 def test_a_second_worker_shares_the_weights_of_the_first():
@@ -174,10 +211,3 @@ def test_there_are_cells_for_every_token_of_every_slot(ctx, slots):
     assert held.per_stream >= ctx
     assert held.streams == slots
     assert held.per_stream % 256 == 0
-
-
-def test_recurrent_tensors_are_seen():
-    state = Tensor("blk.0.ssm_in.weight", (8, 8), 1, 128)
-    model = dense(layers=1)
-    assert has_state(replace(model, tensors=(state,)))
-    assert not has_state(model)

@@ -1,12 +1,14 @@
 """Plans for known machines: what is chosen, what is traded, and what is said about it."""
 
+from dataclasses import replace
+
 import pytest
 
 from local_swarm.budget import Wishes, plan
 from local_swarm.domain.hardware import Device
 from local_swarm.domain.memory import GIB, MIB
-from local_swarm.errors import FitError, UsageError
-from tests.budget.samples import LLAMA_8B, QWEN_7B, SMALL, dense, machine
+from local_swarm.errors import FitError, ModelError, UsageError
+from tests.budget.samples import LLAMA_8B, MEASURED_BUILD, QWEN_7B, SMALL, dense, machine
 
 
 def planned(host=None, model=QWEN_7B, **wishes):
@@ -204,11 +206,13 @@ def test_settings_of_the_engine_reach_the_workers():
 
 
 def test_bounds_are_told_from_exact_figures():
-    assert not said(planned(model=LLAMA_8B), "bound")
-    experts = planned(model=dense("qwen3moe", feed_forward=768, experts_used=8))
-    assert said(experts, "compute buffer is an upper bound")
-    assert not said(experts, "as if every layer")
-    assert said(planned(model=dense("gemma3")), "as if every layer kept the whole context")
+    known = plan(machine(), LLAMA_8B, Wishes(), model_id="m", engine_build=MEASURED_BUILD)
+    assert not said(known, "bound")
+    assert said(planned(model=LLAMA_8B), "bound")
+    assert not said(planned(model=dense("gemma3")), "whole context")
+    unknown = planned(model=dense("some-arch"))
+    assert said(unknown, "compute buffer is an upper bound")
+    assert said(unknown, "'some-arch' is unknown")
 
 
 def test_devices_that_will_not_be_used_are_named():
@@ -217,3 +221,12 @@ def test_devices_that_will_not_be_used_are_named():
     with_gpu = type(host)(host.os, host.arch, host.cpu, host.memory, devices=(gpu,))
     assert said(planned(with_gpu), "Big Card will not be used")
     assert planned(with_gpu).workers == planned(host).workers
+
+
+def test_a_file_of_the_other_byte_order_is_refused():
+    with pytest.raises(ModelError, match="is a big-endian file, which an engine on x86_64 refuses"):
+        planned(model=replace(LLAMA_8B, big_endian=True))
+    mainframe = replace(machine(), arch="s390x")
+    with pytest.raises(ModelError, match="is a little-endian file"):
+        planned(mainframe)
+    assert planned(mainframe, model=replace(LLAMA_8B, big_endian=True)).workers

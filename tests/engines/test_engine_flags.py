@@ -137,11 +137,56 @@ def test_what_safety_owns_is_refused_by_name(words: list[str]) -> None:
         ["--rope-freq-base", "1e6"],
         ["--chat-template", "chatml"],
         ["--no-warmup", "--sse-ping-interval", "5"],
-        ["--mmproj", "p.gguf"],
+        ["--yarn-orig-ctx", "4096", "--rope_scale", "2"],
+        ["--chat-template-kwargs", '{"enable_thinking": false}'],
+        ["--reasoning-format", "none", "--reasoning-budget", "0"],
+        ["--cache-reuse", "256"],
     ],
 )
 def test_what_nobody_owns_passes_unchanged(words: list[str]) -> None:
     assert extra_args.check(words) == tuple(words)
+
+
+CLOSED = (
+    # memory and placement
+    "--no-mmap --mmap --mlock -lm --load-mode -lzm --lazy-mode -sm --split-mode -mg --main-gpu "
+    "--swa-full --moe-cache-mib "
+    # a second model
+    "-md --model-draft --spec-draft-model --spec-draft-ngl --spec-type --spec-default --mtp "
+    "-ctkd -ctvd --cache-type-k-draft -otd --override-tensor-draft -cmoed --cpu-moe-draft "
+    "-ncmoed --n-cpu-moe-draft -devd --device-draft -ngld --n-gpu-layers-draft -td -tbd -Cd "
+    "-Crd -Cbd --draft-max --no-spec-draft-backend-sampling "
+    # adapters and projectors
+    "--lora --lora-scaled --lora_scaled --control-vector --control-vector-scaled "
+    "--control-vector-layer-range -mm --mmproj --mmproj-auto --no-mmproj "
+    "--no-mmproj-offload --mmproj-device -mmdev "
+    # what the gateway relies on
+    "-nocb --no-cont-batching -cb --cont-batching --embedding --embeddings --rerank "
+    "--reranking -to --timeout --sleep-idle-seconds --pooling "
+    # prompts on disk, and programs
+    "--log-prompts-dir --log-file --video-fps --video-ffmpeg-dir"
+)
+
+
+@pytest.mark.parametrize("flag", CLOSED.split())
+def test_what_the_plan_and_the_gateway_own_is_refused_by_name(flag: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        extra_args.check([flag, "1"])
+    assert flag.replace("_", "-") in refusal.value.message
+    assert refusal.value.hint
+
+
+@pytest.mark.parametrize("flag", ["--mmproj", "--no-mmproj", "--spec-type", "-md", "--lora"])
+def test_what_the_plan_does_not_count_yet_comes_later(flag: str) -> None:
+    with pytest.raises(UsageError, match="does not count its memory") as refusal:
+        extra_args.check([flag])
+    assert "comes with a later version" in refusal.value.hint
+
+
+def test_every_owner_says_why_and_what_instead() -> None:
+    for why, hint, _ in (*extra_args.OWNED, *extra_args.OWNED_FAMILIES):
+        assert why
+        assert hint.endswith(".")
 
 
 def test_the_key_travels_in_the_environment(worker: WorkerPlan) -> None:
@@ -175,7 +220,24 @@ def test_a_cpu_worker_sees_no_gpu(worker: WorkerPlan) -> None:
 def test_a_gpu_worker_sees_its_devices_only(
     devices: tuple[str, ...], expected: dict[str, str]
 ) -> None:
-    assert pin(devices) == expected
+    assert pin(devices) == {
+        "CUDA_VISIBLE_DEVICES": "",
+        "HIP_VISIBLE_DEVICES": "-1",
+        "GGML_VK_VISIBLE_DEVICES": "",
+        **expected,
+    }
+
+
+@pytest.mark.parametrize("devices", [("CUDA0", "GPU-aa-bb"), ("MIG-aa", "cpu", "CUDA1")])
+def test_numbers_and_uuids_of_one_backend_are_not_mixed(devices: tuple[str, ...]) -> None:
+    with pytest.raises(EngineError, match=r"by number.*by UUID") as refusal:
+        pin(devices)
+    assert refusal.value.hint
+
+
+def test_numbers_and_uuids_of_two_backends_are() -> None:
+    pins = pin(("GPU-aa-bb", "ROCm1"))
+    assert (pins["CUDA_VISIBLE_DEVICES"], pins["HIP_VISIBLE_DEVICES"]) == ("GPU-aa-bb", "1")
 
 
 @pytest.mark.parametrize("device", ["tpu0", "CUDA", "", "0"])

@@ -86,6 +86,27 @@ def test_a_native_launch_without_a_program_is_an_engine_error(worker: WorkerPlan
         LlamaServer().launch(worker, host="h", port=1, api_key="k")
 
 
+def test_a_home_that_is_not_known_is_a_reason(worker: WorkerPlan) -> None:
+    engine = LlamaServer("~nouser-here/x")
+    found = engine.available()
+    assert not found.found
+    assert "~nouser-here/x" in found.reason
+    assert found.install
+    with pytest.raises(EngineError, match="~nouser-here/x"):
+        engine.launch(worker, host="h", port=1, api_key="k")
+
+
+def test_a_program_that_vanishes_is_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = str(tmp_path / "gone")
+    monkeypatch.setattr(LlamaServer, "program", lambda _: gone)
+    found = LlamaServer().available()
+    assert not found.found
+    assert gone in found.reason
+    assert "No such file" in found.reason
+
+
 @pytest.mark.parametrize("name", list(ENGINES))
 def test_every_engine_keeps_the_key_out_of_argv(
     name: str, tmp_path: Path, worker: WorkerPlan

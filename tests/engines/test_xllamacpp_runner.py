@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from local_swarm.engines import ENGINES
-from local_swarm.engines.flag_table import FlagError
+from local_swarm.engines.flag_table import Flag, FlagError
 from local_swarm.engines.xllamacpp import RUNNER
 from local_swarm.engines.xllamacpp_flags import FLAGS, apply, parse
+from local_swarm.engines.xllamacpp_runner import make_params
 from local_swarm.engines.xllamacpp_values import cpu_mask, cpu_range, experts_on_cpu, tensor_split
 
 # Starts its arguments, says their pid, and waits to be killed.
@@ -45,11 +46,48 @@ def test_an_unknown_flag_is_named_with_the_native_engine_as_the_way(argv: list[s
         ["-Cr", "7-3"],
         ["--numa", "yes"],
         ["--chat-template-kwargs", "{"],
+        ["--chat-template-kwargs", '"abc"'],
+        ["--chat-template-kwargs", '["ab"]'],
+        ["--chat-template-kwargs", "null"],
+        ["--chat-template-kwargs", "[" * 100_000],
+        ["--chat-template-file", "no\0file"],
+        ["--rope-scale", "0"],
+        ["--rope-scale", "-1"],
+        ["--rope-scale", "nan"],
+        ["--rope-scale", "inf"],
+        ["--rope-scale", "1e-320"],
+        ["--seed", "inf"],
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(argv: list[str]) -> None:
     with pytest.raises(FlagError, match=argv[0]):
         parse(argv)
+
+
+def test_any_error_of_a_reader_or_of_the_wheel_names_the_flag(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("odd")
+
+    monkeypatch.setitem(FLAGS, "--odd", Flag(("--odd",), broken, broken))
+    with pytest.raises(FlagError, match=r"--odd.*odd"):
+        parse(["--odd", "1"])
+    with pytest.raises(FlagError, match=r"--odd.*odd"):
+        apply(None, None, [(FLAGS["--odd"], "1")])
+
+
+@pytest.mark.parametrize("flag", ["--mlock", "--mmap", "--no-mmap"])
+def test_flags_that_llama_cpp_dropped_are_not_known(flag: str) -> None:
+    assert flag not in FLAGS
+
+
+def test_a_key_is_one_key_whatever_is_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    xl = pytest.importorskip("xllamacpp")
+    for key, keys in (("one,two", ["one,two"]), ("", [])):
+        monkeypatch.setenv("LLAMA_API_KEY", key)
+        assert make_params(xl, ["-m", "x"]).api_keys == keys
+        assert "LLAMA_API_KEY" not in os.environ
 
 
 def test_values_are_read_as_llama_cpp_reads_them() -> None:
@@ -79,7 +117,7 @@ def test_flags_arrive_where_the_server_looks() -> None:
     xl = pytest.importorskip("xllamacpp")
     params = xl.CommonParams()
     words = "-c 4096 -np 4 -kvu -ctk q8_0 -fa off --no-repack --fit off -ngl 0 -t 3 -tb 2"
-    words += " --temp 0.5 --seed -1 -Crb 1-2 --metrics --mlock"
+    words += " --temp 0.5 --seed -1 -Crb 1-2 --metrics -lm mmap+mlock"
     apply(xl, params, parse(words.split()))
     assert (params.n_ctx, params.n_parallel, params.kv_unified) == (4096, 4, True)
     assert params.cache_type_k == xl.ggml_type.GGML_TYPE_Q8_0
@@ -113,6 +151,13 @@ def test_an_unknown_flag_ends_the_runner_with_2(tmp_path: Path) -> None:
     assert code == 2
     assert "--bogus" in line
     assert "llama-server" in line
+
+
+def test_a_value_it_cannot_use_ends_the_runner_with_2(tmp_path: Path) -> None:
+    pytest.importorskip("xllamacpp")
+    code, line = ended("--rope-scale", "0", cwd=tmp_path)
+    assert code == 2
+    assert "--rope-scale" in line
 
 
 def test_the_last_line_says_why_a_model_does_not_load(tmp_path: Path) -> None:

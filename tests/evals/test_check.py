@@ -119,3 +119,8 @@ def test_a_talkative_answer_is_cut_off() -> None:
 
 def test_printing_does_not_matter() -> None:
     assert run_tests("def f(x):\n    print(x)\n    return x\n", TESTS).passed
+
+
+@pytest.mark.parametrize("end", ["raise SystemExit(73)", "import os; os._exit(0)", "exit()"])
+def test_an_answer_that_ends_the_program_has_not_passed(end: str) -> None:
+    assert not run_tests(f"def f():\n    return 1\n{end}", "assert f() == 2").passed

@@ -117,11 +117,13 @@ def test_the_tests_catch_the_mistakes_a_small_model_makes() -> None:
         "result = []": "result = [0]",
     }
     for right, wrong in mistakes.items():
-        # A bound on the result, or a second condition, may hide a mistake in a part.
+        # A bound on the result, or a second condition, may hide a mistake in a part; and of two
+        # equal numbers it may not matter which branch takes them.
         task = next(
             task
             for task in islice(training(11), 3000)
             if right in task.reference
+            and not task.task_id.startswith("two_numbers")
             and not re.search(r"min\(|max\(|\+=| and | or |%|\[-?:?\d", task.reference)
         )
         result = run_tests(task.reference.replace(right, wrong), task.tests)

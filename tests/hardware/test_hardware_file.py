@@ -1,6 +1,7 @@
 """The JSON form of a snapshot."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -22,6 +23,11 @@ devices = st.builds(
     total_bytes=st.none() | sizes,
     free_bytes=st.none() | sizes,
     driver=st.none() | texts,
+    bus_id=st.none() | texts,
+    integrated=st.none() | st.booleans(),
+    compute_capability=st.none() | texts,
+    others_bytes=st.none() | sizes,
+    power_limit_w=st.none() | st.floats(0, 2000),
 )
 hosts = st.builds(
     HostSnapshot,
@@ -32,6 +38,7 @@ hosts = st.builds(
         model=st.none() | texts,
         physical=st.none() | st.integers(1, 512),
         logical=st.integers(1, 512),
+        numa=st.lists(st.lists(st.integers(0, 511), max_size=3).map(tuple), max_size=2).map(tuple),
     ),
     memory=st.builds(
         Memory, total_bytes=sizes, available_bytes=sizes, limit_bytes=st.none() | sizes
@@ -62,7 +69,19 @@ def test_the_document_has_the_contract_s_keys():
     assert list(document) == ["os", "arch", "cpu", "memory", "unified", "devices"]
     assert list(document["cpu"]) == ["model", "physical", "logical"]
     assert document["memory"]["limit_bytes"] is None
+    device = ["id", "uuid", "vendor", "name", "backend", "total_bytes", "free_bytes", "driver"]
+    assert list(document["devices"][0]) == device
     assert json.loads(to_json(HOST)) == document
+
+
+def test_facts_beyond_the_contract_are_written_where_they_are_known():
+    card = replace(HOST.devices[0], bus_id="0000:01:00.0", integrated=False)
+    cpu = replace(HOST.cpu, numa=((0, 1), (2, 3)))
+    document = to_dict(replace(HOST, cpu=cpu, devices=(card,)))
+    assert document["cpu"]["numa"] == [[0, 1], [2, 3]]
+    assert document["devices"][0]["bus_id"] == "0000:01:00.0"
+    assert document["devices"][0]["integrated"] is False
+    assert "power_limit_w" not in document["devices"][0]
 
 
 def changed(**places):

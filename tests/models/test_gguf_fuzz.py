@@ -1,5 +1,6 @@
 """Whatever a file holds, only `ModelError` leaves, soon, and with a bounded allocation."""
 
+import contextlib
 import tracemalloc
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from local_swarm.errors import ModelError
 from local_swarm.models import cursor, read_facts
-from tests.models.gguf_files import small_llama
+from tests.models.gguf_files import GgufFile, TensorSpec, small_llama
 
 SOUND = small_llama().encode()
 HEADER_BYTES = len(small_llama().header())
@@ -84,3 +85,25 @@ def test_no_field_makes_it_allocate_much(path):
     finally:
         tracemalloc.stop()
     assert peak < 16 << 20
+
+
+@thorough
+@given(st.lists(edits, min_size=1, max_size=4), st.integers(0, 2))
+def test_parts_of_a_model_that_were_overwritten(path, changes, which):
+    keys = [{"split.no": n, "split.count": 3} for n in range(3)]
+    keys[0] |= small_llama().keys
+    for number, own in enumerate(keys):
+        content = bytearray(GgufFile(own, [TensorSpec(f"t{number}", (32,))]).encode())
+        if number == which:
+            for at, patch in changes:
+                content[at : at + len(patch)] = patch
+        name = f"fuzzed-{number + 1:05}-of-00003.gguf"
+        path.with_name(name).write_bytes(content)
+    with contextlib.suppress(ModelError):
+        read_facts(path.with_name("fuzzed-00001-of-00003.gguf"))
+
+
+@thorough
+@given(st.binary(max_size=400))
+def test_the_other_byte_order(path, body):
+    read(path, b"GGUF\0\0\0\x03" + body)

@@ -89,7 +89,7 @@ def test_experts_are_counted(facts):
             "llama.attention.head_count_kv is -1",
         ),
         ({"llama__attention__head_count_kv": [1] * 5000}, "Skipped"),
-        ({"split__count": 3}, "one of 3 parts"),
+        ({"split__count": 3}, "is part 1 of 3 of a model, which its name does not say"),
     ],
 )
 def test_headers_that_make_no_sense_are_refused_by_key(facts, changes, said):

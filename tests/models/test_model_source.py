@@ -47,8 +47,6 @@ def test_a_relative_path_and_the_home_directory(assets, monkeypatch):
     [
         ("builtin:other", "no builtin model 'builtin:other'"),
         ("builtin:../demo", "no builtin model"),
-        ("hf:owner/repo:Q4_K_M", "Hugging Face .* later version"),
-        ("qwen2.5-coder:7b", "catalogue names come with a later version"),
         ("missing.gguf", "does not exist"),
         ("./somewhere/else", "does not exist"),
         ("../assets", "does not exist|is a directory"),

@@ -142,13 +142,3 @@ def test_what_contains_itself_is_still_logged(lines):
     loop.append(loop)
     get_logger("gateway").info("odd", loop=loop)
     assert read()[0]["event"] == "odd"
-
-
-def test_a_file_gets_the_same_lines_and_is_rotated(tmp_path):
-    file = tmp_path / "swarm.log"
-    configure(stream=io.StringIO(), file=file, max_bytes=4096, backups=1, env=JSON)
-    for number in range(100):
-        get_logger("gateway").info("event", number=number)
-    stop()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["swarm.log", "swarm.log.1"]
-    assert json.loads(file.read_text().splitlines()[-1])["number"] == 99

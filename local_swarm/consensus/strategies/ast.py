@@ -8,36 +8,43 @@ from local_swarm.consensus import cluster
 from local_swarm.consensus.ballot import Ballot, Entry
 from local_swarm.consensus.extract import Kind
 from local_swarm.consensus.outcome import Choice, conclude
-from local_swarm.consensus.similarity import tree_similarity
+from local_swarm.consensus.similarity import text_similarity, tree_similarity
 from local_swarm.domain.verdict import Verdict
 
 
 def decide(ballot: Ballot) -> Verdict:
-    """A tree that more than half of the candidates share wins. Short of that the medoid does,
-    by the likeness of trees: a mere plurality of weak models is often a trivial answer on which
-    they happen to meet. Python that compiles beats everything else.
+    """What more than half of the candidates are wins. Short of that the medoid does, by the
+    likeness of trees: a mere plurality of weak models is often a trivial answer on which they
+    happen to meet. Python that compiles then beats everything else, unless more of the code is of
+    other languages: that is compared as text, and wins.
     """
     return conclude(ballot, choose(ballot.entries), "ast")
 
 
 def choose(entries: Sequence[Entry]) -> Choice:
     """The same among some entries of a ballot (at least one)."""
-    programs = [entry for entry in entries if entry.answer.kind is Kind.CODE and entry.answer.sound]
-    may_win = programs or cluster.best_standing(entries)
     groups = cluster.same_form(entries)
-    agreed = cluster.majority(may_win, len(entries))
+    agreed = cluster.majority(entries)
     if agreed is not None:
-        reason = f"{len(agreed)} of {len(entries)} answers are the same program."
+        what = "are the same program" if agreed[0].answer.kind is Kind.CODE else "say the same"
+        reason = f"{len(agreed)} of {len(entries)} answers {what}."
         return Choice(cluster.spokesman(agreed), groups, (reason,))
-    winner = _medoid(entries, may_win)
+    winner = _medoid(entries)
     shared = sum(entry.form.key == winner.form.key for entry in entries)
     return Choice(winner, groups, (_why(shared, len(entries)),))
 
 
-def _medoid(entries: Sequence[Entry], may_win: Sequence[Entry]) -> Entry:
+def _medoid(entries: Sequence[Entry]) -> Entry:
+    code = [entry for entry in entries if entry.answer.kind is Kind.CODE]
+    foreign = [entry for entry in code if entry.answer.language]
+    python = [entry for entry in code if not entry.answer.language]
+    if sum(map(cluster.weight, foreign)) > sum(map(cluster.weight, python)):
+        may_win, matrix = cluster.best_standing(foreign), text_similarity(entries)
+    else:
+        programs = [entry for entry in python if entry.answer.sound]
+        may_win, matrix = programs or cluster.best_standing(entries), tree_similarity(entries)
     able = {entry.index for entry in may_win}
-    ranked = cluster.by_centrality(entries, tree_similarity(entries))
-    return next(entry for entry in ranked if entry.index in able)
+    return next(e for e in cluster.by_centrality(entries, matrix) if e.index in able)
 
 
 def _why(shared: int, total: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from local_swarm.consensus import cluster
-from local_swarm.consensus.ballot import Ballot, Entry, Standing
+from local_swarm.consensus.ballot import Ballot, Entry
 from local_swarm.consensus.extract import Kind
 from local_swarm.consensus.outcome import Choice, conclude
 from local_swarm.consensus.similarity import text_similarity
@@ -15,8 +15,9 @@ from local_swarm.domain.verdict import Verdict
 
 def decide(ballot: Ballot) -> Verdict:
     """What most answers are decides how they are compared, and only those can win: tool calls and
-    JSON by equality of their canonical spelling, code by `ast`, text by `fuzzy`. A broken answer
-    counts half; a tie goes to tool calls, then code, JSON, text.
+    JSON by equality of their canonical spelling, code by `ast`, text by `fuzzy`. A strict majority
+    of equal answers wins whatever the others are. A broken answer counts half; a tie goes to tool
+    calls, then code, JSON, text.
     """
     kind = _kind(ballot.entries)
     entries = [entry for entry in ballot.entries if entry.answer.kind is kind]
@@ -27,16 +28,19 @@ def decide(ballot: Ballot) -> Verdict:
 
 def _kind(entries: Sequence[Entry]) -> Kind:
     """What most of the answers are: EMPTY only if all are."""
+    agreed = cluster.majority(entries)
+    if agreed is not None:
+        return agreed[0].answer.kind
     weights = dict.fromkeys(Kind, 0.0)
     for entry in entries:
-        weights[entry.answer.kind] += _WEIGHTS[entry.standing]
+        weights[entry.answer.kind] += cluster.weight(entry)
     return max(Kind, key=lambda kind: weights[kind]) if any(weights.values()) else Kind.EMPTY
 
 
 def _same_data(entries: Sequence[Entry]) -> Choice:
     """The largest group of equal data; of groups of one size the one most like the others."""
-    may_win = cluster.best_standing(entries)
-    groups = cluster.same_form(may_win)
+    agreed = cluster.majority(entries)
+    groups = [agreed] if agreed else cluster.same_form(cluster.best_standing(entries))
     largest = max(map(len, groups))
     matrix = text_similarity(entries)
     tied = {entry.index for group in groups if len(group) == largest for entry in group}
@@ -45,7 +49,6 @@ def _same_data(entries: Sequence[Entry]) -> Choice:
     return Choice(winner, cluster.same_form(entries), (reason,))
 
 
-_WEIGHTS = {Standing.EMPTY: 0.0, Standing.BROKEN: cluster.BROKEN_WEIGHT, Standing.SOUND: 1.0}
 _CHOOSERS: dict[Kind, Callable[[Sequence[Entry]], Choice]] = {
     Kind.TOOL_CALLS: _same_data,
     Kind.CODE: ast.choose,

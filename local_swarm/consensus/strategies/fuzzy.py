@@ -24,7 +24,7 @@ def choose(entries: Sequence[Entry]) -> Choice:
     """The same among some entries of a ballot (at least one)."""
     matrix = text_similarity(entries)
     may_win = cluster.best_standing(entries)
-    agreed = cluster.majority(may_win, len(entries))
+    agreed = cluster.majority(entries)
     ranked = cluster.by_centrality(entries, matrix)
     able = {entry.index for entry in may_win}
     central = next(entry for entry in ranked if entry.index in able)

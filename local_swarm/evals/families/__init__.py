@@ -24,4 +24,7 @@ FAMILIES: tuple[tuple[str, int, Builder], ...] = (
     ("grouping", 2, groups.grouping),
 )
 
-__all__ = ["FAMILIES", "Builder", "Draft"]
+PRACTICE = {"cases": 2, "two_numbers": 3}
+"""How many times as often a family is trained on as it is asked: these are learnt last."""
+
+__all__ = ["FAMILIES", "PRACTICE", "Builder", "Draft"]
