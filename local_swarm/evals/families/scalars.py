@@ -35,7 +35,7 @@ def cases(rng: random.Random) -> Draft:
         steps.append(f"otherwise {other.on('it')}")
         steps.append(pick(rng, "returns the result", "returns that"))
         body.append(f"return {other.at(param)}")
-    values = tuple((v,) for v in ints(constants))
+    values = tuple((v,) for v in (-8, -1, *ints(constants)))
     return Draft("cases " + " ".join(keys), (param,), tuple(steps), tuple(body), values)
 
 
