@@ -16,7 +16,14 @@ MAX_SOURCE_CHARS = 32_768
 """Longer sources are not parsed (they count as not being Python): parsing costs microseconds per
 character, and a vote answers while somebody waits."""
 
+MAX_BLOCKS = 16
+"""Loops, comprehensions, `with` and `try` in each other; the compiler itself stops at 20, but
+CPython 3.12 and 3.13 forget the comprehensions in that count and write past the end of an array."""
+
 _TRIES: Any = (ast.Try, getattr(ast, "TryStar", ast.Try))
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_BLOCK_NODES = (ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, *dict.fromkeys(_TRIES))
+_BLOCK = re.compile(r"(?:for|while|try|except|with)(?!\w)")
 _DEFINES = re.compile(r"^[ \t]*(?:async[ \t]+def|def|class)[ \t]+\w+[ \t]*[(:\[]", re.MULTILINE)
 
 
@@ -35,13 +42,37 @@ def compile_source(source: str) -> Compiled:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            code = _without_finally(ast.parse(source)) if "finally" in source else source
-            compile(code, "<candidate>", "exec", dont_inherit=True)
+            compile(_harmless(source), "<candidate>", "exec", dont_inherit=True)
     except SyntaxError as error:
         return Compiled(False, error.lineno)
     except (ValueError, MemoryError, RecursionError, OverflowError):
         return Compiled(False)
     return Compiled(True)
+
+
+def _harmless(source: str) -> str | ast.Module:
+    """What can be compiled instead of it: the source itself, unless it may be one that the compiler
+    does not survive. Raises ValueError where there is nothing."""
+    blocks = len(_BLOCK.findall(source)) + (source.count(",") if "with" in source else 0)
+    if "finally" not in source and blocks <= MAX_BLOCKS:
+        return source
+    module = ast.parse(source)
+    waiting: list[tuple[ast.AST, int]] = [(module, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        depth += _blocks(node)
+        if depth > MAX_BLOCKS:
+            raise ValueError("nested too deep")
+        waiting.extend((child, depth) for child in ast.iter_child_nodes(node))
+    return _without_finally(module) if "finally" in source else source
+
+
+def _blocks(node: ast.AST) -> int:
+    if isinstance(node, (ast.With, ast.AsyncWith)):
+        return len(node.items)
+    if isinstance(node, _COMPREHENSIONS):
+        return 1 + sum(part.is_async for part in node.generators)
+    return isinstance(node, _BLOCK_NODES) + isinstance(node, ast.AsyncFor)
 
 
 def _without_finally(module: ast.Module) -> ast.Module:

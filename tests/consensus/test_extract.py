@@ -20,7 +20,12 @@ def answer(text: str, prompt: str = ""):
         ADD,
         f"```python\n{ADD}\n```",
         f"```\n{ADD}\n```",
-        f"```javascript\n{ADD}\n```",
+        f"```Python3\n{ADD}\n```",
+        f"```python:add.py\n{ADD}\n```",
+        f"```py\r\n{ADD}\r\n```",
+        f"<think>\nno\n</THINK>\n{ADD}",
+        f"no\n</THINK>\n{ADD}",
+        f'<think effort="low">\ndef no(): pass\n</think>\n{ADD}',
         f"~~~py\n{ADD}\n~~~",
         f"Sure!\n\n```python\n{ADD}\n```\nIt adds.",
         f"```python\n{ADD}",
@@ -105,3 +110,45 @@ def test_tool_calls_come_before_text_and_are_broken_without_json_arguments() -> 
     bad = extract(Candidate("", (ToolCall("1", "ls", '{"path": '),)))
     assert (good.kind, good.sound) == (Kind.TOOL_CALLS, True)
     assert (bad.kind, bad.sound) == (Kind.TOOL_CALLS, False)
+
+
+@pytest.mark.parametrize("tag", ["javascript", "js", "go", "bash", "c++", "{.rust}"])
+def test_code_of_another_language_is_whole_and_left_alone(tag: str) -> None:
+    found = answer(f"```{tag}\nreturn a + b;\n```", PROMPT)
+    assert (found.kind, found.text, found.sound) == (Kind.CODE, "return a + b;", True)
+    assert found.language
+
+
+def test_the_names_of_a_language_are_one() -> None:
+    assert answer("```js\nf()\n```") == answer("```JavaScript\nf()\n```")
+
+
+def test_a_json_block_that_does_not_parse_is_broken_json() -> None:
+    found = answer('```json\n{"a": \n```')
+    assert (found.kind, found.sound) == (Kind.JSON, False)
+
+
+def test_mostly_talk_with_a_command_is_text() -> None:
+    talk = "You need the package first, which pip installs for you in the usual way."
+    assert answer(f"{talk}\n```bash\npip install x\n```\nThen start again.").kind is Kind.TEXT
+    assert answer("Run:\n```bash\npip install x\n```").kind is Kind.CODE
+
+
+def test_the_other_blocks_come_along() -> None:
+    found = answer(f"```bash\nls\n```\n```python\n{ADD}\n```\n```text\n3\n```", PROMPT)
+    assert found.text == ADD
+    assert [(block.language, block.text) for block in found.rest] == [("bash", "ls")]
+
+
+def test_a_fence_in_a_docstring_does_not_end_the_block() -> None:
+    code = 'def f():\n    """Like\n\n    ```\n    f()\n    ```\n    """\n    return 1'
+    assert answer(f"```python\n{code}\n```").text == code
+
+
+@pytest.mark.parametrize("char", ["\x0c", "\u2028", "\x85"])
+@pytest.mark.parametrize("wrapping", ["{}", "```python\n{}\n```", "Sure:\n\n{}\n\nThis is it."])
+def test_only_newlines_end_lines(char: str, wrapping: str) -> None:
+    code = f"def f():\n    return 'a{char}b'"
+    assert answer(wrapping.format(code)).text == code
+    body = answer(f"return 'a{char}b'", "def f():\n")
+    assert body.text == code

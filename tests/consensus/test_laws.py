@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local_swarm.consensus import vote
 from local_swarm.consensus.ballot import Standing, prepare
+from local_swarm.consensus.extract import Kind
 from local_swarm.consensus.strategies.registry import STRATEGIES
 from local_swarm.domain.candidate import Candidate, ToolCall
 
@@ -30,8 +35,43 @@ SNIPPETS = [
     "",
     "  \n",
     "<think>x</think>",
+    "```js\nconst f = (a, b) => a;\n```",
+    "```javascript\nfunction f(a, b) { return b; }\n```",
+    "```go\nfunc f(a, b int) int { return a }\n```",
+    "```bash\nset -e\nmake f\n```",
+    "```json\n{\n```",
+    "```python\ndef f(a, b):\n    return a\n```\n```bash\npython f.py\n```",
+    "\U00020001\U000f0001",
+]
+
+
+def nested(opening: str, last: str, times: int) -> str:
+    lines = [" " * at + line for at in range(times) for line in opening.split("\n")]
+    return "def f(y):\n " + "\n ".join([*lines, " " * times + last])
+
+
+BOMBS = [  # what takes a compiler gigabytes, or its life
+    nested("try: return 1\nfinally:", "pass", 22),
+    nested("try: return 1\nfinally:", "pass", 60),
+    nested("for x in y:\n try: continue\n finally: g()", "pass", 19),
+    nested("try:\n try: return\n except* E: g()\nfinally:", "return", 30),
+    "z = " + "[" * 60 + "x" + " for x in y]" * 60,
+    "z = " + "[a for b in c if " * 60 + "d" + "]" * 60,
+    "z = " + "{a: b for c in d if " * 40 + "e" + "}" * 40,
+    "with " + ", ".join(["a"] * 20) + ": z = " + "[" * 9 + "x" + " for x in y]" * 9,
+    nested("with a:", "z = " + "[" * 9 + "x" + " for x in y]" * 9, 19),
+    'x = "a" * 10**9',
+    "x = 10**10**8",
+    "x = 1 << 10**10",
+    "x = ((((1,) * 250) * 250) * 250) * 250",
+    'x = "%1000000000d" % 1',
+    "x = " + 'f"{' * 90,
+    "x = " + "{1: " * 150,
+    "f(**{" * 60,
+    "match x:\n case " + "[" * 150 + "a" + "]" * 150 + ": pass",
 ]
 HOSTILE = [
+    *BOMBS,
     "(" * 3000,
     "[" * 3000 + "]" * 3000,
     "x = " + "-" * 3000 + "1",
@@ -145,15 +185,45 @@ def test_a_strict_majority_of_equal_sound_answers_wins(
     assert verdict.agreement > 0.5
 
 
+MAJORITIES = [
+    ["def f(p, q):\n    return p * q", "return a * b"],
+    [
+        "```js\nconst f = (p, q) => p * q;\n```",
+        "Here:\n~~~javascript\nconst f = (p, q) =>  p * q;\n~~~",
+    ],
+    ["```sh\nmake all\n```", "```bash\nmake  all\n\n```"],
+    ['{"q": 1, "p": 2.0}', '```json\n{"p": 2, "q": 1}\n```'],
+    ['{"error": "none"}', '{ "error":"none" }'],
+    ["It is their product.", "it is\n their PRODUCT."],
+    ["Error: it is gone", "error:  it is gone"],
+    [
+        Candidate("", (ToolCall("1", "mul", '{"p": 1}'),)),
+        Candidate("", (ToolCall("2", "mul", '{"p":1.0}'),)),
+    ],
+]
+
+
+@pytest.mark.parametrize("strategy", VOTES)
+@settings(max_examples=120, deadline=None)
+@given(ballots, st.sampled_from(MAJORITIES), st.data())
+def test_a_strict_majority_wins_whatever_it_is(
+    strategy: str, others: list[Candidate], spellings: list[str | Candidate], data: st.DataObject
+) -> None:
+    size = len(others) + 1
+    majority = data.draw(st.lists(st.sampled_from(spellings), min_size=size, max_size=size))
+    candidates = data.draw(st.permutations([*others, *majority]))
+    verdict = vote(PROMPT, candidates, strategy=strategy)
+    assert candidates[verdict.index] in majority
+
+
 @settings(max_examples=80, deadline=None)
 @given(ballots)
 def test_what_does_not_parse_never_beats_what_does_in_ast(candidates: list[Candidate]) -> None:
     entries = prepare(PROMPT, candidates).entries
-    programs = [e.index for e in entries if e.form.tokens and e.answer.sound]
-    if programs:
+    if any(e.form.tokens and e.answer.sound for e in entries):
         winner = entries[vote(PROMPT, candidates, strategy="ast").index]
-        assert winner.answer.sound
-        assert winner.answer.kind.value == "code"
+        is_python = winner.answer.kind is Kind.CODE and not winner.answer.language
+        assert winner.answer.sound or not is_python
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -170,6 +240,23 @@ def test_nothing_said_never_beats_something(strategy: str, candidates: list[Cand
 def test_every_hostile_text_is_only_a_text(strategy: str) -> None:
     for prompt in ("", PROMPT, *HOSTILE):
         assert vote(prompt, [*HOSTILE, SNIPPETS[0]], strategy=strategy).clusters
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no limit on memory")
+def test_no_source_takes_the_compiler_more_than_a_little_memory() -> None:
+    code = (
+        "import json, resource, sys\n"
+        "from local_swarm.consensus import vote\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (2**29, 2**29))\n"
+        "resource.setrlimit(resource.RLIMIT_CPU, (60, 60))\n"
+        "for text in json.load(sys.stdin): vote('def f(y):\\n', [text, text + '\\n'])\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=json.dumps(BOMBS), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 200
 
 
 def test_huge_candidates_are_voted_on_in_bounded_time() -> None:

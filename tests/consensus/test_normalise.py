@@ -39,6 +39,13 @@ from local_swarm.domain.candidate import ToolCall
         ),
         ("def f(l):\n    return any((y := x) for x in l) and y",) * 2,
         ("x = 0x10", "x = 16"),
+        ("import typing\ndef f(x: typing.Any): return x", "def f(y): return y"),
+        ("from __future__ import annotations\ndef f(x: Q): return x", "def f(y): return y"),
+        ("def f():\n    x: int\n    return 1", "def f():\n    return 1"),
+        (
+            "def f(n):\n    def g(): return n\n    return g",
+            "def f(m):\n    def g(): return m\n    return g",
+        ),
     ],
 )
 def test_how_it_is_written_does_not_count(one: str, other: str) -> None:
@@ -65,11 +72,61 @@ def test_how_it_is_written_does_not_count(one: str, other: str) -> None:
         ("def f(*a): return a", "def f(**a): return a"),
         ("def f(a, b=1): return a", "def f(a=1, b=2): return a"),
         ("x = 1", "y = 1"),
+        ("class P:\n    x: int = 0", "class P:\n    x = 0"),
+        ("class P:\n    x: int", "class P:\n    x: str"),
+        ("class P:\n    global x\n    x = 1", "class P:\n    x = 1"),
+        ("import os.path as p\np.join", "import os.path\nos.join"),
+        (
+            "def f():\n    import os.path as p\n    p.join",
+            "def f():\n    import os.path\n    os.join",
+        ),
+        ("from typing import List\ndef f(x: List): return x", "def f(x: List): return x"),
+        ("import typing\ndef f() -> typing.Any: pass", "def f() -> typing.Any: pass"),
+        ("from typing import NamedTuple\nclass P(NamedTuple): pass", "class P(NamedTuple): pass"),
+        ("from typing import List\nx: List = []", "x: List = []"),
+        ("from typing import cast\ny = cast(int, x)", "y = cast(int, x)"),
+        ("def f():\n    x: int\n    return x", "def f():\n    return x"),
+        (
+            "def f(n):\n    def g():\n        global n\n        return n\n    return g\nf(n=1)",
+            "def f(n):\n    def g():\n        return n\n    return g\nf(n=1)",
+        ),
+        (
+            "def f(*, n):\n    def g():\n        global n\n        return n\n    return g",
+            "def f(*, n):\n    def g():\n        return n\n    return g",
+        ),
         ("def f():\n  if a:\n    b()\n  c()", "def f():\n  if a:\n    b()\n    c()"),
     ],
 )
 def test_what_is_said_counts(one: str, other: str) -> None:
     assert tree_tokens(one) != tree_tokens(other)
+
+
+def test_a_name_of_the_prompt_needs_no_import() -> None:
+    whole = tree_tokens("from typing import List\ndef f(x: List): return x")
+    assert tree_tokens("def f(x: List): return x", {"List"}) == whole
+
+
+def test_code_of_another_language_is_compared_by_its_words() -> None:
+    def key(text: str, language: str = "go") -> str:
+        return normalise(Answer(Kind.CODE, text, language=language)).key
+
+    assert key("if a  {\n\tb()\n\n}") == key("if a {\n    b()\n}\n")
+    assert key("f()") != key("F()")
+    assert key("f()") != key("f()", "c")
+    assert key("a:\n  b: 1", "yaml") != key("a:\nb: 1", "yaml")
+
+
+def test_all_blocks_of_an_answer_count() -> None:
+    def key(*blocks: str) -> str:
+        first, *rest = [Answer(Kind.CODE, block) for block in blocks]
+        return normalise(Answer(Kind.CODE, first.text, rest=tuple(rest))).key
+
+    assert key("x = 1", "y = 1") == key("x=1", "y=1")
+    assert len({key("x = 1"), key("x = 1", "y = 1"), key("x = 1", "y = 2")}) == 3
+
+
+def test_an_infinite_number_is_not_a_string() -> None:
+    assert canonical_json("[1e999]") != canonical_json('["1e999"]')
 
 
 def test_a_tree_too_deep_for_recursion_is_compared_as_source() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -81,7 +83,7 @@ def test_text_cut_off_loses_to_text_that_ended() -> None:
 
 
 def test_ast_prefers_any_program_to_talk() -> None:
-    assert vote("", ["I cannot.", "I cannot.", ADD], strategy="ast").index == 2
+    assert vote("", ["I cannot.", "I can not.", ADD], strategy="ast").index == 2
 
 
 def test_ast_does_not_trust_a_mere_plurality() -> None:
@@ -101,6 +103,62 @@ def test_most_answers_decide_between_a_call_and_text() -> None:
     assert vote("", ["Done.", call("{}"), call("{}")]).index == 1
     assert vote("", ["All done.", "Done.", call("{}")]).index in (0, 1)
     assert vote("", ["Done.", call("{}")]).index == 1
+
+
+JS = "```js\nconst add = (a, b) => a + b;\n```"
+JS_TOO = "Here:\n```javascript\nconst add = (a, b)  =>  a + b;\n\n```"
+JS_ELSE = "```js\nfunction add(a, b) { return a - b; }\n```"
+GO = "```go\nfunc add(a, b int) int { return a + b }\n```"
+
+
+@pytest.mark.parametrize("strategy", ["auto", "ast"])
+def test_code_of_another_language_wins_by_number(strategy: str) -> None:
+    assert vote("", [ADD, JS, JS_TOO], strategy=strategy).index in (1, 2)
+    assert vote("", [ADD, JS, JS_ELSE], strategy=strategy).index in (1, 2)
+    assert vote("", [ADD, JS, GO, JS_ELSE], strategy=strategy).index in (1, 2, 3)
+    assert vote("def add(a, b):\n", [ADD, JS, ADD_TOO], strategy=strategy).index in (0, 2)
+
+
+@pytest.mark.parametrize("strategy", ["auto", "ast", "fuzzy"])
+@pytest.mark.parametrize("said", ['{"error": 1}', "Error: no such file", "I cannot."])
+def test_a_strict_majority_wins_whatever_it_says(strategy: str, said: str) -> None:
+    assert vote("", [said, ADD, said, "", said, '{"a": 1}'], strategy=strategy).index in (0, 2, 4)
+
+
+@pytest.mark.parametrize("strategy", ["auto", "ast", "fuzzy"])
+def test_broken_answers_are_no_majority_against_a_whole_one_of_their_class(strategy: str) -> None:
+    assert vote("", [BROKEN, BROKEN, BROKEN, ADD], strategy=strategy).index == 3
+    assert vote("", [call("{"), call("{"), call("{}")], strategy=strategy).index == 2
+
+
+def test_other_blocks_make_another_answer() -> None:
+    texts = [f"```python\n{ADD}\n```\n```go\n{rest}\n```" for rest in ("f()", "g()", "g( )")]
+    assert vote("", texts[:2]).agreement == 0.5
+    assert vote("", [texts[0], texts[1], texts[1]]).index in (1, 2)
+
+
+@pytest.mark.parametrize("strategy", ["auto", "ast"])
+def test_raw_text_is_never_taken_for_a_tree(strategy: str) -> None:
+    raw = [chr(start) * 40 for start in (0x20000, 0x20005, 0xF0000, 0xF0003)]
+    texts = ["```\n" + text + "\n```" for text in raw] + [ADD, SUB, "def f(x): return x"]
+    winners = set()
+    for turn in range(30):
+        random.Random(turn).shuffle(texts)
+        winners.add(texts[vote("", texts, strategy=strategy).index])
+    assert len(winners) == 1
+
+
+def test_many_long_candidates_take_bounded_time() -> None:
+    def program(seed: int) -> str:
+        pick = random.Random(seed).randrange
+        return "".join(f"def f{i}(x):\n    return x * {pick(99)} + {pick(9)}\n" for i in range(260))
+
+    texts = [program(seed) for seed in range(32)]
+    assert len(texts[0]) > 8_500
+    begun = time.process_time()
+    for strategy in ("ast", "fuzzy"):
+        vote("", texts, strategy=strategy)
+    assert time.process_time() - begun < 6  # a second or so on a machine of its own
 
 
 def test_json_wins_by_equality() -> None:
