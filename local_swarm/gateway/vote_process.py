@@ -18,6 +18,7 @@ from local_swarm.domain.verdict import Verdict
 from local_swarm.errors import LocalSwarmError
 
 HEADER = struct.Struct(">I")
+MEMORY_BYTES = 2 * 1024**3
 
 
 class VoteRequest(msgspec.Struct, frozen=True):
@@ -58,5 +59,16 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
         sink.flush()
 
 
+def limit_memory(size_bytes: int) -> None:
+    """So that no answer, however made, can take the machine's memory while it is compared."""
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (size_bytes, size_bytes))
+    except (ImportError, ValueError, OSError):
+        pass  # not every system has such a limit
+
+
 if __name__ == "__main__":
+    limit_memory(MEMORY_BYTES)
     serve(sys.stdin.buffer, sys.stdout.buffer)
