@@ -38,10 +38,10 @@ class Entry:
     standing: Standing
 
     @property
-    def content(self) -> tuple[str, str, int]:
+    def content(self) -> tuple[str, str, int, int]:
         """Settles ties by what is said, never by who came first; the index only between texts
-        that are the same to the letter."""
-        return (self.form.key, self.raw, self.index)
+        that are the same to the letter and worth the same."""
+        return (self.form.key, self.raw, -self.standing, self.index)
 
     @property
     def raw(self) -> str:

@@ -56,9 +56,10 @@ def majority(entries: Sequence[Entry]) -> Cluster | None:
 
 
 def spokesman(cluster: Sequence[Entry]) -> Entry:
-    """Of answers that say the same: the one written most often to the letter, then by content."""
+    """Of answers that say the same: one that is whole, the one written most often to the letter,
+    then by content."""
     spelled = Counter(entry.raw for entry in cluster)
-    return min(cluster, key=lambda entry: (-spelled[entry.raw], entry.content))
+    return min(cluster, key=lambda e: (-e.standing, -spelled[e.raw], e.content))
 
 
 def by_centrality(entries: Sequence[Entry], matrix: Matrix) -> list[Entry]:

@@ -82,6 +82,12 @@ def test_text_cut_off_loses_to_text_that_ended() -> None:
     assert vote("", [Candidate("It is", finish_reason="length"), "It is so."]).index == 1
 
 
+@pytest.mark.parametrize("strategy", ["auto", "ast", "fuzzy"])
+def test_of_equal_answers_one_that_ended_is_taken(strategy: str) -> None:
+    cut = Candidate("It is so.", finish_reason="length")
+    assert vote("", [cut, cut, "it is so."], strategy=strategy).index == 2
+
+
 def test_ast_prefers_any_program_to_talk() -> None:
     assert vote("", ["I cannot.", "I can not.", ADD], strategy="ast").index == 2
 
