@@ -21,6 +21,7 @@ SETTINGS = {
     "strategy": "swarm.strategy",
     "layout": "swarm.layout",
     "engine": "engine.name",
+    "federation": "federation.enabled",
 }
 """Command-line option -> the setting it overrides."""
 

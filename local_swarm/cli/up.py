@@ -38,7 +38,8 @@ def up(
 
     When it is ready it prints one line: READY http://HOST:PORT/v1 model=ID workers=K slots=N
     """
-    loaded = options.settings(config_path, **flags)
+    federation = False if no_federation else None
+    loaded = options.settings(config_path, federation=federation, **flags)
     config = loaded.config
     if detach:
         _detach(config.server.port, sys.argv)

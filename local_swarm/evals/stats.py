@@ -1,28 +1,10 @@
-"""Statistics of the measures: intervals for a proportion and a difference, best possible pick."""
+"""Statistics of the measures: the interval of a difference, measured in pairs."""
 
 from __future__ import annotations
 
 import math
 import random
 from collections.abc import Sequence
-
-Z_95 = 1.959963984540054
-
-
-def wilson(passes: int, total: int, z: float = Z_95) -> tuple[float, float]:
-    """Wilson's score interval for a proportion (95% by default), as (low, high) within 0..1.
-
-    Raises ValueError unless 0 <= passes <= total and total > 0. Source: Wilson 1927, JASA 22:209.
-    """
-    if total <= 0 or not 0 <= passes <= total:
-        raise ValueError(f"not a proportion: {passes} of {total}")
-    p = passes / total
-    scale = 1 + z * z / total
-    centre = (p + z * z / (2 * total)) / scale
-    half = z * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total)) / scale
-    low = 0.0 if passes == 0 else max(0.0, centre - half)
-    high = 1.0 if passes == total else min(1.0, centre + half)
-    return low, high
 
 
 def paired_bootstrap(
@@ -51,15 +33,3 @@ def paired_bootstrap(
     low = means[math.floor(tail * (resamples - 1))]
     high = means[math.ceil((1 - tail) * (resamples - 1))]
     return math.fsum(differences) / size, low, high
-
-
-def pass_at_k(samples: int, passes: int, k: int) -> float:
-    """Chance that the best possible pick among k of `samples` answers passes (0..1).
-
-    The unbiased estimate 1 - C(samples - passes, k) / C(samples, k), with `passes` of the samples
-    passing; with k == samples this is 1 if any passes. Raises ValueError unless
-    0 <= passes <= samples and 1 <= k <= samples. Source: Chen et al. 2021, arXiv:2107.03374.
-    """
-    if not 0 <= passes <= samples or not 1 <= k <= samples:
-        raise ValueError(f"no pass@{k} of {passes} in {samples}")
-    return 1.0 - math.comb(samples - passes, k) / math.comb(samples, k)

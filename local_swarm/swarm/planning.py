@@ -65,6 +65,11 @@ def prepare(
     Raises ConfigError, ModelError, EngineError, FitError, UsageError.
     """
     _check_strategy(config.swarm.strategy)
+    if config.federation.enabled:
+        raise ConfigError(
+            "federation.enabled is true, and federation comes with a later version.",
+            hint="Leave the setting out, or start with --no-federation.",
+        )
     names = (model,) if model else config.models.preferred or (DEFAULT_MODEL,)
     source = _first_found(names, Store.of(config.models.cache_dir))
     host = host or hardware.snapshot()

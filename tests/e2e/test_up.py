@@ -174,6 +174,7 @@ def test_sigterm_lets_a_running_request_finish(up: Callable[..., Up]) -> None:
         (["up", "--model", "/no/such/file.gguf"], 5, "/no/such/file.gguf"),
         (["up", "--voters", "99"], 3, "voters"),
         (["up", "--no-such-flag"], 2, "no-such-flag"),
+        (["up", "--strategy", "democracy"], 3, "democracy"),
         (["up", "--port", "0", "--", "--api-key", "x"], 2, "--api-key"),
         (["plan", "--model", "builtin:nothing"], 5, "builtin:nothing"),
         (["plan", "--ctx", "100000000"], 3, "ctx"),
@@ -255,3 +256,13 @@ def test_ask_with_several_swarms_wants_to_know_which(up: Callable[..., Up], lswa
     done = lswarm("ask", "anything")
     assert done.returncode == 2
     assert "--port" in done.stderr
+
+
+def test_federation_is_refused_until_it_exists_and_can_be_switched_off(
+    up: Callable[..., Up], lswarm: Lswarm
+) -> None:
+    wanted = {"LSWARM_FEDERATION__ENABLED": "true"}
+    done = lswarm("up", "--port", "0", **wanted)
+    assert done.returncode == 3
+    assert "federation" in done.stderr
+    assert up("--ctx", "512", **wanted).terminate() == 0  # says --no-federation

@@ -2,32 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
-from local_swarm.evals.stats import paired_bootstrap, pass_at_k, wilson
-
-
-def test_wilson_gives_the_published_interval() -> None:
-    # Newcombe 1998, Statistics in Medicine 17:857, table I: 81 of 263 and 15 of 148.
-    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
-
-
-def test_wilson_stays_within_zero_and_one() -> None:
-    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
-    assert wilson(1, 1)[1] == 1.0
-    for total in range(1, 30):
-        for passes in range(total + 1):
-            low, high = wilson(passes, total)
-            assert 0.0 <= low <= passes / total <= high <= 1.0
-
-
-@pytest.mark.parametrize(("passes", "total"), [(0, 0), (-1, 3), (4, 3), (0, -1)])
-def test_wilson_refuses_what_is_no_proportion(passes: int, total: int) -> None:
-    with pytest.raises(ValueError, match="proportion"):
-        wilson(passes, total)
+from local_swarm.evals.stats import paired_bootstrap
 
 
 def test_bootstrap_of_a_constant_difference_is_that_difference() -> None:
@@ -59,17 +36,3 @@ def test_bootstrap_refuses_unpaired_or_empty() -> None:
         paired_bootstrap([], [], seed=1)
     with pytest.raises(ValueError, match="resample"):
         paired_bootstrap([1.0], [1.0], seed=1, resamples=0)
-
-
-def test_pass_at_k_is_the_share_of_picks_that_hold_a_pass() -> None:
-    for samples, passes, k in [(5, 2, 1), (5, 2, 2), (6, 1, 4), (4, 4, 2), (4, 0, 3)]:
-        marks = [True] * passes + [False] * (samples - passes)
-        picks = list(itertools.combinations(marks, k))
-        share = sum(any(pick) for pick in picks) / len(picks)
-        assert pass_at_k(samples, passes, k) == pytest.approx(share)
-
-
-@pytest.mark.parametrize(("samples", "passes", "k"), [(3, 4, 1), (3, -1, 1), (3, 1, 0), (3, 1, 4)])
-def test_pass_at_k_refuses_impossible_counts(samples: int, passes: int, k: int) -> None:
-    with pytest.raises(ValueError, match="pass@"):
-        pass_at_k(samples, passes, k)
