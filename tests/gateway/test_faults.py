@@ -63,6 +63,7 @@ async def test_a_request_that_kills_two_workers_is_refused() -> None:
         status, body = await swarm.chat("poison")
         assert status == 400  # not a 5xx, which clients try again
         assert body["error"]["code"] == "poison_request"
+        assert body["error"]["message"].startswith("2 workers died")
         status, _ = await swarm.chat("harmless")
         assert status == 200
 

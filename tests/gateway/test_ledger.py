@@ -165,6 +165,18 @@ async def test_a_full_queue_refuses_with_an_estimate() -> None:
     waiting.cancel()
 
 
+async def test_a_request_that_comes_again_goes_ahead_and_is_never_refused() -> None:
+    book = ledger(endpoint(), max_waiting=1)
+    held = await take(book, VOTE)
+    waiting = asyncio.ensure_future(take(book, VOTE))
+    await settled()
+    again = asyncio.ensure_future(book.acquire(VOTE, within_s=5, again=True))
+    await settled()
+    book.release(held)
+    book.release(await again)
+    await waiting
+
+
 async def test_waiting_ends_with_the_deadline_and_leaves_no_trace() -> None:
     book = ledger()
     with pytest.raises(DeadlineExceeded):
