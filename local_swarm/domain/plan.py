@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 CPU_DEVICE = "cpu"
 
@@ -22,7 +22,9 @@ class WorkerPlan:
 
     `ctx` is tokens per slot; the engine is given `ctx * slots`. `lanes` of the slots (the last
     ones) are kept for unvoted requests: 1, or 0 where so few slots leave no room for a lane.
-    `tensor_split` has one weight per device of `devices`, empty for one device.
+    `tensor_split` has the number of layers of each device of `devices`, empty for one device.
+    `pins` is what the devices are pinned by (their UUIDs) where that is not their id; the child
+    numbers what it sees from 0, in this order.
     """
 
     id: str
@@ -46,7 +48,14 @@ class WorkerPlan:
     cpu_moe_layers: int = 0
     repack: bool = False
     cpu_range: str | None = None
+    pins: tuple[str, ...] = ()
     parts: tuple[MemoryPart, ...] = ()
+
+    @property
+    def shape(self) -> WorkerPlan:
+        """What decides how much memory the engine reserves: equal for workers that are alike."""
+        kinds = tuple(device.rstrip("0123456789") for device in self.devices)
+        return replace(self, id="", model_id="", devices=kinds, pins=(), threads=0, parts=())
 
     @property
     def planned_bytes(self) -> int:
