@@ -1,14 +1,19 @@
 """Decides, without I/O, what fits: a host and a model in, a `Plan` out, or a `FitError`.
 
     wishes         what the user asked for
-    limits         how much memory and how many cores a plan may use
+    limits         how much of each device's memory, and how many cores, a plan may use
     architectures  which model keeps what: a table of one llama.cpp version, in a data file
     kv, layers, context   cells, what each layer keeps, and both together, to the byte
     weights, placement    tensors, and which device holds which
     widths, compute       the scratch memory of the largest graph, exact or bounded
-    estimate       the above for one start of the engine, and as the parts of one worker
+    estimate       the above for one start of the engine
+    placed_compute scratch memory by device, where a worker has several
+    beside, drafting, projector   context checkpoints, a draft model, a projector
     seating        workers x slots, voters and lanes, best first
-    fit            walks the seatings, trades, and picks the first that fits
+    groups, split  devices to workers, and a worker's layers to its devices
+    case           a machine and wishes: all layouts, in the order in which things are given up
+    pricing, offer what one worker takes by device and kind; a layout with its workers priced
+    fit            walks models and layouts, and picks the first that fits
     explain        the sentences that say why
     drift          what was planned against what the engine printed
 
@@ -17,22 +22,29 @@ engine or read from a file comes in as a value.
 """
 
 from local_swarm.budget.context import Setting
+from local_swarm.budget.drafting import why_no_draft
 from local_swarm.budget.drift import observe
-from local_swarm.budget.estimate import Estimate, Load, estimate, worker_parts
-from local_swarm.budget.fit import plan
+from local_swarm.budget.estimate import Estimate, estimate
+from local_swarm.budget.fit import Candidate, choose, plan
 from local_swarm.budget.placement import Share, Target, place
+from local_swarm.budget.pricing import Answers, Beside, setting_of, unsure
 from local_swarm.budget.wishes import Wishes
 
 __all__ = [
+    "Answers",
+    "Beside",
+    "Candidate",
     "Estimate",
-    "Load",
     "Setting",
     "Share",
     "Target",
     "Wishes",
+    "choose",
     "estimate",
     "observe",
     "place",
     "plan",
-    "worker_parts",
+    "setting_of",
+    "unsure",
+    "why_no_draft",
 ]

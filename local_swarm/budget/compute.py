@@ -26,6 +26,8 @@ Method = Literal["formula", "bound", "dry-run"]
 
 FLOAT = 4
 LEAST_ROTATION = 64
+SCALES = 5  # values per token beside the residuals where they lie "apart"
+WKV_RESULTS = 21  # of a time mix, each as wide as the embedding; 20.96 were measured
 DELTA_CHUNK = 64  # tokens that a gated delta net computes at once, whatever it is given
 
 
@@ -57,7 +59,7 @@ def compute_size(
         return Compute(dry_run_bytes, "dry-run")
     wide, kind = widths_of(model), architecture(model.arch).compute
     tokens = pad(setting.tokens, setting.slots)
-    inputs = _inputs(model, setting, tokens)
+    inputs = input_bytes(model, setting, tokens)
     logits = FLOAT * setting.slots * (wide.vocab + 3 * wide.embedding + 1)
     if kind and _is_measured(kind, wide, setting):
         peaks = [_known_peak(kind, model, wide, setting, way) for way in layouts_of(build)]
@@ -78,7 +80,7 @@ class _Peak:
     exact: bool
 
 
-def _inputs(model: ModelFacts, setting: Setting, tokens: int) -> int:
+def input_bytes(model: ModelFacts, setting: Setting, tokens: int) -> int:
     """Bytes of what the graph is given: ids, positions, and for each cache indices and masks."""
     size = 2 * pad(4 * tokens, 32) + pad(4 * setting.slots, 32)
     layers = [layer for layer in layers_of(model) if layer.key_values]
@@ -145,7 +147,7 @@ def _kept(kind: FeedForward, wide: Widths, layout: Layout, *, turned: bool, sure
     `sure`, they do not.
     """
     if layout == "apart":
-        return 5 * wide.embedding + 5
+        return 5 * wide.embedding + SCALES
     if kind == "fused":
         return 3 * wide.embedding + (0 if sure else 2 * wide.heads)
     if not sure or (turned and wide.heads < wide.embedding):
@@ -190,9 +192,9 @@ def _bound(model: ModelFacts, wide: Widths, setting: Setting) -> int:
     attention = 4 * embedding + 2 * query + 2 * wide.heads
     feed = 4 * embedding + 2 * wide.heads + max(3 * wide.dense, experts, 3 * wide.shared)
     if not setting.transposed:
-        return wide.beside + max(feed, attention)
+        return wide.beside + SCALES + max(feed, attention)
     scores = model.heads * setting.cells.per_stream
-    return wide.beside + max(feed, scores + 4 * embedding + 3 * query)
+    return wide.beside + SCALES + max(feed, scores + 4 * embedding + 3 * query)
 
 
 def _recurrent_bound(model: ModelFacts, wide: Widths, setting: Setting, tokens: int) -> int:
@@ -205,5 +207,6 @@ def _recurrent_bound(model: ModelFacts, wide: Widths, setting: Setting, tokens: 
     inner = model.recurrence.inner
     chunked = architecture(model.arch).recurrent.state in ("delta", "kda")
     each = state + 2 * conv + (2 * DELTA_CHUNK * inner if chunked else 0)
-    token = wide.state_in + 2 * wide.state_conv + 2 * inner + 4 * wide.embedding
+    mixed = WKV_RESULTS if architecture(model.arch).recurrent.state == "wkv" else 4
+    token = wide.state_in + 2 * wide.state_conv + 2 * inner + mixed * wide.embedding
     return tokens * token + setting.slots * each

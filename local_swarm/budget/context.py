@@ -8,15 +8,14 @@ llama-cpp-python 0.3.36. Met to the byte on every measured cell (docs/budget.md)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from local_swarm.budget.architectures import architecture
 from local_swarm.budget.kv import CTX_STEP, Cells, cells, pad, row_bytes
 from local_swarm.budget.layers import Layer, layers_of, window_size
 from local_swarm.domain.model import ModelFacts
+from local_swarm.domain.plan import FlashAttention
 
 DEFAULT_BATCH = 2048
-FlashAttention = Literal["auto", "on", "off"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,16 @@ from local_swarm.domain.plan import Drift, MemoryPart, Observed
 ROUNDING_BYTES = 6 * 1024  # of a figure printed in 0.01 MiB
 LOOSE = {"compute": 0.05}
 """Kinds that differ between builds of an engine, and the share that counts as agreement."""
+FOLDED = {
+    "draft_weights": "weights",
+    "draft_kv": "kv",
+    "draft_recurrent": "recurrent",
+    "draft_output": "output",
+    "draft_compute": "compute",
+    "draft_verify": "compute",
+    "mmproj_compute": "compute",
+}
+"""Kinds that the engine prints under the name of another."""
 SHARED = frozenset({"weights"})
 """Kinds that the plan counts once for several workers, which all print them."""
 
@@ -37,5 +47,5 @@ def _agrees(drift: Drift) -> bool:
 def _sums(parts: Iterable[MemoryPart]) -> dict[tuple[str, str], int]:
     sums: dict[tuple[str, str], int] = defaultdict(int)
     for part in parts:
-        sums[part.device, part.kind] += part.bytes
+        sums[part.device, FOLDED.get(part.kind, part.kind)] += part.bytes
     return sums

@@ -1,8 +1,4 @@
-"""What one context or one worker takes, counted and added up.
-
-`estimate` is for one start of the engine (`ctx` its total), `worker_parts` for one worker of a plan
-(`ctx` per slot).
-"""
+"""What one start of the engine on the CPU takes, counted and added up."""
 
 from __future__ import annotations
 
@@ -12,9 +8,7 @@ from local_swarm.budget.architectures import architecture, llama_cpp_version
 from local_swarm.budget.compute import Compute, compute_size
 from local_swarm.budget.context import ContextSize, Setting, context_size
 from local_swarm.budget.weights import output_bytes, weights_bytes
-from local_swarm.domain.memory import MIB
 from local_swarm.domain.model import ModelFacts
-from local_swarm.domain.plan import CPU_DEVICE, MemoryPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,59 +60,3 @@ def notes(model: ModelFacts, compute: Compute) -> tuple[str, ...]:
     if not compute.exact:
         said.append("The size of the compute buffer is an upper bound, not exact.")
     return tuple(said)
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """How one worker runs; `ctx` is tokens per slot, so the engine gets `-c ctx * slots`.
-
-    `build` names the engine where it is one that `compute_size` knows.
-    """
-
-    slots: int
-    ctx: int
-    cache_type_k: str = "f16"
-    cache_type_v: str = "f16"
-    kv_unified: bool = False
-    batch: int = 2048
-    ubatch: int = 512
-    cache_ram_mib: int = 256
-    build: str | None = None
-
-    @property
-    def setting(self) -> Setting:
-        return Setting(
-            ctx=self.ctx * self.slots,
-            slots=self.slots,
-            kv_unified=self.kv_unified,
-            cache_type_k=self.cache_type_k,
-            cache_type_v=self.cache_type_v,
-            batch=self.batch,
-            ubatch=self.ubatch,
-        )
-
-
-def worker_parts(
-    model: ModelFacts,
-    load: Load,
-    *,
-    with_weights: bool = True,
-    dry_run_bytes: int | None = None,
-) -> tuple[MemoryPart, ...]:
-    """Everything one worker allocates on the CPU, by kind.
-
-    Workers of one model on one machine map the same file, so its pages exist once (442 MB of
-    weights: 461 / 502 / 580 MB for 1 / 2 / 4 children). A plan therefore gives `with_weights` to
-    its first worker only: the parts of all workers then add up to what the machine really uses.
-    """
-    context = context_size(model, load.setting)
-    compute = compute_size(model, load.setting, build=load.build, dry_run_bytes=dry_run_bytes)
-    sizes = {
-        "weights": weights_bytes(model, mapped=True) if with_weights else 0,
-        "kv": context.kv_full_bytes + context.kv_swa_bytes,
-        "recurrent": context.recurrent_bytes,
-        "output": output_bytes(model, load.slots),
-        "compute": compute.bytes,
-        "prompt_cache": load.cache_ram_mib * MIB,
-    }
-    return tuple(MemoryPart(CPU_DEVICE, kind, size) for kind, size in sizes.items() if size)

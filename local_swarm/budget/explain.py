@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
+from local_swarm.budget.limits import Limits
+from local_swarm.budget.offer import Offer
 from local_swarm.budget.seating import CPU_VOTERS, Seating
 from local_swarm.budget.wishes import Wishes
-from local_swarm.domain.hardware import HostSnapshot
 from local_swarm.domain.memory import format_bytes
 from local_swarm.domain.model import ModelFacts
+from local_swarm.domain.plan import CPU_DEVICE, WorkerPlan
+
+MOST_NAMED = 3
 
 
-def devices(host: HostSnapshot) -> Iterator[str]:
-    if host.devices:
-        names = ", ".join(device.name or device.id for device in host.devices)
-        yield f"Only the CPU is planned for in this version; {names} will not be used."
+def memory(limits: Limits) -> Iterator[str]:
+    """What may be used of each device, and why others are not."""
+    yield limits.ram.reason
+    reasons = Counter(pool.reason for pool in (*limits.gpus, *limits.idle))
+    for reason, count in reasons.items():
+        yield reason if count == 1 else f"Each of {count} alike: {reason}"
+    yield from limits.unused
 
 
 def layout(seating: Seating, wishes: Wishes) -> str:
@@ -56,19 +64,117 @@ def context(ctx: int, wishes: Wishes, model: ModelFacts) -> str:
     return f"{ctx} tokens of context per slot: {why}."
 
 
-def trade(what: str, lacking_bytes: int) -> str:
-    return f"{what}, because the first choice lacked {format_bytes(lacking_bytes)}."
+def trades(first: Offer, chosen: Offer) -> Iterator[str]:
+    """What was given up, against all that was asked for."""
+    lacking = f"because the first choice lacked {format_bytes(first.lacking_bytes)}"
+    if chosen.cache_type != first.cache_type:
+        yield f"The cache is {chosen.cache_type}, not {first.cache_type}, {lacking}."
+    seat, wished = chosen.layout.seating, first.layout.seating
+    if seat.voters < wished.voters:
+        yield f"{seat.voters} voters instead of {wished.voters}, {lacking}."
+    elif seat.lanes < wished.lanes:
+        yield f"No lane for unvoted requests, {lacking}."
+    if chosen.ctx < first.ctx:
+        yield f"{chosen.ctx} tokens of context per slot instead of {first.ctx}, {lacking}."
 
 
-def threads(each: int, seating: Seating, cores: int) -> str:
-    per = "each worker" if seating.workers > 1 else "the worker"
-    return f"{each} thread{'s' if each > 1 else ''} for {per}: all share {cores} cores."
+def threads(workers: Sequence[WorkerPlan], cores: int) -> str:
+    each = workers[0].threads
+    per = "each worker" if len(workers) > 1 else "the worker"
+    few = all(w.gpu_layers and w.threads * len(workers) < cores for w in workers)
+    why = f"all share {cores} cores" if not few else "the accelerator does the work"
+    return f"{each} thread{'s' if each > 1 else ''} for {per}: {why}."
 
 
-def does_not_fit(lacking_bytes: int, usable_bytes: int, what: str) -> str:
-    needed = format_bytes(usable_bytes + lacking_bytes)
+def placement(workers: Sequence[WorkerPlan], all_layers: int) -> Iterator[str]:
+    """Where workers run that do not run on the CPU alone."""
+    if workers[0].devices == (CPU_DEVICE,):
+        return
+    places = ", ".join(dict.fromkeys(_place(worker) for worker in workers))
+    yield f"{'Workers run' if len(workers) > 1 else 'It runs'} on {places}."
+    worker = workers[0]
+    if worker.cpu_moe_layers:
+        yield (
+            f"The experts of the first {worker.cpu_moe_layers} layers stay in RAM, because not all"
+            " fit on the accelerator: answers are slower."
+        )
+    elif worker.gpu_layers < all_layers:
+        yield (
+            f"{worker.gpu_layers} of {all_layers} layers are on the accelerator and the rest on the"
+            " CPU: answers are slower."
+        )
+
+
+def _place(worker: WorkerPlan) -> str:
+    if not worker.tensor_split:
+        return worker.devices[0]
+    shares = zip(worker.devices, worker.tensor_split, strict=True)
+    return " + ".join(f"{device} ({share:g} parts)" for device, share in shares)
+
+
+def idle(offer: Offer) -> Iterator[str]:
+    """Accelerators that are planned for and not used."""
+    used = {device for worker in offer.workers for device in worker.devices}
+    for pool in offer.pools:
+        if pool.device not in used and pool.device != CPU_DEVICE:
+            if CPU_DEVICE in used:
+                yield f"{pool.device} is not used: too little of the model fits in it."
+            else:
+                yield (
+                    f"{pool.device} is not used: the whole model does not fit in it, and split over"
+                    " several devices it would be slower."
+                )
+
+
+def spare(offer: Offer, model: ModelFacts, wishes: Wishes, asked: int) -> Iterator[str]:
+    """Why a fifth or more of a device that is used stays free."""
+    used = {device for worker in offer.workers for device in worker.devices}
+    free = [
+        pool
+        for pool in offer.pools
+        if pool.device in used and offer.planned[pool.device] < 0.8 * pool.usable_bytes
+    ]
+    if not free:
+        return
+    names = ", ".join(
+        f"{format_bytes(pool.usable_bytes - offer.planned[pool.device])} of {_label(pool.device)}"
+        for pool in free[:MOST_NAMED]
+    ) + (f" and of {len(free) - MOST_NAMED} more" if len(free) > MOST_NAMED else "")
+    if offer.ctx >= model.context_train:
+        why = "the model was trained on no longer context"
+    elif wishes.ctx != "auto":
+        why = "the context is as asked"
+    elif CPU_DEVICE in used:
+        why = f"a CPU reads long prompts slowly (--ctx asks for more than {asked} tokens)"
+    else:
+        why = "a longer context does not fit on every device"
+    yield f"{names} stays free: {why}, and {offer.layout.seating.voters} voters are enough."
+
+
+def longer(ctx: int, asked: int) -> str:
+    return f"{ctx} tokens of context per slot instead of {asked}, because the memory is there."
+
+
+def does_not_fit(offer: Offer, what: str) -> str:
+    """What the smallest offer lacks."""
+    pool, lack = max(offer.lacks, key=lambda pair: pair[1])
+    where = _label(pool.device)
     return (
-        f"{what} does not fit: the smallest plan needs {needed}, which is"
-        f" {format_bytes(lacking_bytes)} ({lacking_bytes} bytes) more than the"
-        f" {format_bytes(usable_bytes)} that may be used."
+        f"{what} does not fit: the smallest plan needs"
+        f" {format_bytes(pool.usable_bytes + lack)} of {where}, which is {format_bytes(lack)}"
+        f" ({lack} bytes) more than the {format_bytes(pool.usable_bytes)} that may be used."
     )
+
+
+def lacks(offer: Offer) -> str:
+    """What a model lacked that was not chosen."""
+    pool, lack = max(offer.lacks, key=lambda pair: pair[1])
+    where = _label(pool.device)
+    with_ = f"with {offer.layout.seating.voters} voters and {offer.ctx} tokens of context each"
+    needed = format_bytes(pool.usable_bytes + lack)
+    usable = format_bytes(pool.usable_bytes)
+    return f"It lacks {format_bytes(lack)} of {where} {with_}: {needed}, and {usable} may be used."
+
+
+def _label(device: str) -> str:
+    return "RAM" if device == CPU_DEVICE else device

@@ -1,28 +1,76 @@
-"""How much of a host a plan may use."""
+"""How much of a host a plan may use: the RAM, and each accelerator that takes part."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from local_swarm.budget.wishes import Wishes
-from local_swarm.domain.hardware import Cpu, Memory
+from local_swarm.domain.hardware import Cpu, Device, HostSnapshot, Memory
 from local_swarm.domain.memory import format_bytes
+from local_swarm.domain.plan import CPU_DEVICE
+from local_swarm.errors import UsageError
+
+RAM_SHARE = 0.5
+PHONE_SHARE = 0.25
+PHONE = "android"
 
 
 @dataclass(frozen=True, slots=True)
-class RamBudget:
-    """`usable_bytes` of `total_bytes`, and the sentence that says why."""
+class Pool:
+    """One device's memory: `total = others + reserve + usable` bytes, and the sentence that says
+    why.
 
+    `others` is what is in use now. What lies on an `integrated` device lies in RAM, and counts
+    there too. `pin` is what a worker is pinned to the device by.
+    """
+
+    device: str
     total_bytes: int
     usable_bytes: int
+    others_bytes: int
     reason: str
+    backend: str | None = None
+    pin: str = ""
+    integrated: bool = False
+
+    @property
+    def reserve_bytes(self) -> int:
+        return max(0, self.total_bytes - self.others_bytes - self.usable_bytes)
 
 
-def ram_budget(memory: Memory, wishes: Wishes) -> RamBudget:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`gpus` are those that take part, `idle` those that were found too small to; `unused` says of
+    others why they do not."""
+
+    ram: Pool
+    gpus: tuple[Pool, ...] = ()
+    idle: tuple[Pool, ...] = ()
+    unused: tuple[str, ...] = ()
+
+    @property
+    def pools(self) -> tuple[Pool, ...]:
+        return (self.ram, *self.gpus, *self.idle)
+
+
+def limits(host: HostSnapshot, wishes: Wishes) -> Limits:
+    """Raises UsageError for a device that is not there."""
+    ram = ram_pool(host, wishes)
+    found, unused = _taking_part(host, wishes)
+    pools = tuple(_gpu_pool(device, host.memory, ram, wishes) for device in found)
+    return Limits(ram, pools, unused=tuple(unused))
+
+
+def ram_pool(host: HostSnapshot, wishes: Wishes) -> Pool:
     """The smallest of the share, what is available and the container's limit, less the reserve."""
+    memory = host.memory
+    share = wishes.ram_fraction
+    if share == "auto":
+        share = PHONE_SHARE if host.os == PHONE else RAM_SHARE
     total = format_bytes(memory.total_bytes)
     ceilings = [
-        (int(memory.total_bytes * wishes.ram_fraction), f"{wishes.ram_fraction:.0%} of {total}"),
+        (int(memory.total_bytes * share), f"{share:.0%} of {total}"),
         (memory.available_bytes, f"what is available now of {total}"),
     ]
     if memory.limit_bytes is not None:
@@ -31,9 +79,115 @@ def ram_budget(memory: Memory, wishes: Wishes) -> RamBudget:
     usable = max(0, ceiling - wishes.reserve_bytes)
     less = f", less a reserve of {format_bytes(wishes.reserve_bytes)}"
     reason = f"Workers may use {format_bytes(usable)} of RAM: {name}"
-    return RamBudget(memory.total_bytes, usable, f"{reason}{less if wishes.reserve_bytes else ''}.")
+    return Pool(
+        device=CPU_DEVICE,
+        total_bytes=memory.total_bytes,
+        usable_bytes=usable,
+        others_bytes=max(0, memory.total_bytes - memory.available_bytes),
+        reason=f"{reason}{less if wishes.reserve_bytes else ''}.",
+    )
 
 
 def usable_cores(cpu: Cpu) -> int:
     """Threads that work side by side: physical cores where known, at least one."""
     return max(1, min(cpu.physical or cpu.logical, cpu.logical))
+
+
+def _gpu_pool(device: Device, memory: Memory, ram: Pool, wishes: Wishes) -> Pool:
+    if _in_ram(device, memory):
+        return _integrated_pool(device, ram)
+    total = _own_bytes(device, memory)
+    free = device.free_bytes
+    others = device.others_bytes or 0
+    if free is not None:
+        others = max(0, (device.total_bytes or 0) - free)
+    usable = max(0, int(total * wishes.gpu_memory_fraction) - others)
+    used = f" and {format_bytes(others)} that is in use" if others else ""
+    kept = format_bytes(total - int(total * wishes.gpu_memory_fraction))
+    return Pool(
+        device=device.id,
+        total_bytes=total,
+        usable_bytes=usable,
+        others_bytes=min(others, total),
+        reason=(
+            f"Workers may use {format_bytes(usable)} of {device.name or device.id}: its"
+            f" {format_bytes(total)} less a reserve of {kept}{used}."
+        ),
+        backend=device.backend,
+        pin=device.pin,
+    )
+
+
+def _integrated_pool(device: Device, ram: Pool) -> Pool:
+    total = device.total_bytes or 0
+    usable = min(total, ram.usable_bytes)
+    why = "all that workers may use of RAM" if usable < total else "all that it can see of RAM"
+    return Pool(
+        device=device.id,
+        total_bytes=total,
+        usable_bytes=usable,
+        others_bytes=0,
+        reason=f"Workers may use {format_bytes(usable)} through {_name(device)}: {why}.",
+        backend=device.backend,
+        pin=device.pin,
+        integrated=True,
+    )
+
+
+def _in_ram(device: Device, memory: Memory) -> bool:
+    """An integrated device that reports more than all RAM has memory set apart for it."""
+    return bool(device.integrated) and (device.total_bytes or 0) <= memory.total_bytes
+
+
+def _own_bytes(device: Device, memory: Memory) -> int:
+    """What is surely the device's own: of an integrated one, what cannot be in RAM."""
+    total = device.total_bytes or 0
+    return total - memory.total_bytes if device.integrated else total
+
+
+def _taking_part(host: HostSnapshot, wishes: Wishes) -> tuple[list[Device], list[str]]:
+    """All discrete accelerators, else an integrated one; those named by hand, where some are."""
+    if wishes.devices:
+        return list(_named(host, wishes.devices)), []
+    if wishes.gpu_layers == 0:
+        return [], [f"{_name(device)} is not used, as asked." for device in host.devices]
+    known = [device for device in host.devices if device.total_bytes]
+    unused = [
+        f"{_name(device)} is not used: it does not say how much memory it has."
+        for device in host.devices
+        if not device.total_bytes
+    ]
+    discrete = [device for device in known if not device.integrated]
+    if not discrete:
+        return known[:1], unused + [f"{_name(device)} is not used." for device in known[1:]]
+    for device in known:
+        if device.integrated:
+            unused.append(f"{_name(device)} is not used: it would slow down the others.")
+    return discrete, unused
+
+
+def _named(host: HostSnapshot, names: Sequence[str]) -> Iterator[Device]:
+    there = {key: device for device in host.devices for key in (device.uuid, device.id) if key}
+    if tuple(names) == (CPU_DEVICE,):
+        return
+    seen: set[str] = set()
+    for name in names:
+        device = there.get(name)
+        if device is None:
+            known = ", ".join([*(each.id for each in host.devices), CPU_DEVICE])
+            raise UsageError(
+                f"swarm.devices names {name!r}, which is not there.", hint=f"There is {known}."
+            )
+        if not device.total_bytes:
+            raise UsageError(
+                f"The device {name!r} does not say how much memory it has.",
+                hint="Leave it out of swarm.devices.",
+            )
+        if device.id in seen:
+            raise UsageError(f"swarm.devices names {device.id} twice.", hint="Name it once.")
+        seen.add(device.id)
+        yield device
+
+
+def _name(device: Device) -> str:
+    return f"{device.name} ({device.id})" if device.name else device.id

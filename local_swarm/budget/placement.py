@@ -80,7 +80,7 @@ def place(
     homes = assign(model, gpu_layers, devices, tensor_split)
     weights = [0] * (len(devices) + 1)
     for tensor, home in _stored(model, homes, cpu_moe_layers, mapped=mapped):
-        weights[home] += _stored_size(tensor, devices[home - 1]) if home else host_size(tensor)
+        weights[home] += stored_size(tensor, devices[home - 1]) if home else host_size(tensor)
     kv, state = [0] * len(weights), [0] * len(weights)
     for layer in layers_of(model):
         home = homes[layer.number] if kv_offload else 0
@@ -161,7 +161,7 @@ def _stored(
     return stored
 
 
-def _stored_size(tensor: Tensor, device: Target) -> int:
+def stored_size(tensor: Tensor, device: Target) -> int:
     """A tensor's bytes on a device; quantised rows are filled up to a multiple of 512 values."""
     rows_of = tensor.shape[0] if tensor.shape else 1
     values = 1

@@ -12,6 +12,7 @@ from local_swarm.budget.wishes import Count, Wishes
 from local_swarm.errors import UsageError
 
 CPU_VOTERS = 3
+GPU_VOTERS = 5
 LEAST_VOTERS = 2
 LEAST_PROCESSES = 2
 MOST_PROCESSES = 8
@@ -27,68 +28,70 @@ class Seating:
     voters: int
 
 
-def seatings(wishes: Wishes, cores: int) -> tuple[Seating, ...]:
+def seatings(wishes: Wishes, cores: int, *, gpus: int = 0) -> tuple[Seating, ...]:
     """All that meet the wishes, best first: voters never rise along them.
 
+    On `gpus` that run a worker each, every worker has slots for a whole vote where it can.
     `UsageError` where the numbers given by hand contradict each other or the cores.
     """
+    default = GPU_VOTERS if gpus else CPU_VOTERS
     sizes = [
         (workers, slots)
-        for workers in _worker_counts(wishes, cores)
-        for slots in _slot_counts(wishes, workers)
+        for workers in _worker_counts(wishes, cores, gpus, default)
+        for slots in _slot_counts(wishes, 1 if gpus else workers, workers, default)
     ]
     needed = 1 if wishes.voters == "auto" else wishes.voters
-    found = tuple(_seat(wishes.voters, w, s) for w, s in sizes if w * s >= needed)
+    found = tuple(_seat(wishes.voters, w, s, default) for w, s in sizes if w * s >= needed)
     if not found:
         most = max(workers * slots for workers, slots in sizes)
         raise UsageError(
             f"{needed} voters need {needed} slots, and all workers together have {most}.",
             hint="Ask for fewer voters, or for more slots or workers.",
         )
-    return found
+    return tuple(sorted(found, key=lambda seat: (-seat.voters, -seat.lanes)))
 
 
-def _seat(voters: Count, workers: int, slots: int) -> Seating:
+def _seat(voters: Count, workers: int, slots: int, default: int) -> Seating:
     beside_lanes, total = workers * (slots - 1), workers * slots
     if voters == "auto":
         lanes = 1 if beside_lanes >= LEAST_VOTERS else 0
-        return Seating(workers, slots, lanes, min(CPU_VOTERS, beside_lanes if lanes else total))
+        return Seating(workers, slots, lanes, min(default, beside_lanes if lanes else total))
     return Seating(workers, slots, 1 if voters <= beside_lanes else 0, voters)
 
 
-def _worker_counts(wishes: Wishes, cores: int) -> range:
+def _worker_counts(wishes: Wishes, cores: int, gpus: int, default: int) -> range:
     """How many workers to try, falling. Each needs its threads to itself."""
     room = cores // (1 if wishes.threads == "auto" else wishes.threads)
     if wishes.workers != "auto":
         _check_by_hand(wishes.workers, wishes, room, cores)
         return range(wishes.workers, wishes.workers - 1, -1)
     if wishes.layout == "auto":
-        most = least = 1
+        most = least = max(1, gpus)
     else:
-        most, least = min(_processes(wishes), max(room, LEAST_PROCESSES)), LEAST_PROCESSES
+        most, least = min(_processes(wishes, default), max(room, LEAST_PROCESSES)), LEAST_PROCESSES
     if least > room:
         raise _too_few_cores(least, wishes, cores)
     return range(most, least - 1, -1)
 
 
-def _processes(wishes: Wishes) -> int:
+def _processes(wishes: Wishes, default: int) -> int:
     """As many processes as voters, fewer when each has slots for several and a lane."""
-    voters = CPU_VOTERS if wishes.voters == "auto" else wishes.voters
+    voters = default if wishes.voters == "auto" else wishes.voters
     each = 1 if wishes.slots == "auto" else max(1, wishes.slots - 1)
     return max(LEAST_PROCESSES, min(MOST_PROCESSES, -(-voters // each)))
 
 
-def _slot_counts(wishes: Wishes, workers: int) -> range:
-    """How many slots of a worker to try, falling."""
+def _slot_counts(wishes: Wishes, sharing: int, workers: int, default: int) -> range:
+    """How many slots of a worker to try, falling from those for its part of a vote by `sharing`."""
     if wishes.slots != "auto":
         return range(wishes.slots, wishes.slots - 1, -1)
     if wishes.layout == "processes":
         return range(1, 0, -1)
     if wishes.voters == "auto":
-        most, least = CPU_VOTERS, LEAST_VOTERS
+        most, least = default, LEAST_VOTERS
     else:
         most = least = wishes.voters
-    return range(-(-most // workers) + 1, -(-least // workers) - 1, -1)
+    return range(-(-most // sharing) + 1, -(-least // workers) - 1, -1)
 
 
 def _check_by_hand(workers: int, wishes: Wishes, room: int, cores: int) -> None:

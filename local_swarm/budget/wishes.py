@@ -18,8 +18,10 @@ Count = int | Auto
 class Wishes:
     """A number is kept or refused, never changed; "auto" leaves the choice to the plan.
 
-    `slots` and `threads` are per worker, `ctx` is tokens per slot. `reserve_bytes` stay free on
-    top of `ram_fraction`. `UsageError` when a value is out of range.
+    `slots`, `threads` and `gpu_layers` are per worker, `ctx` is tokens per slot. `devices` are the
+    accelerators that may be used, in this order ("cpu" alone: none of them), empty for all;
+    `tensor_split` are the parts of one worker over them. `reserve_bytes` of RAM stay free on top of
+    `ram_fraction`. `UsageError` when a value is out of range.
     """
 
     voters: Count = "auto"
@@ -28,7 +30,11 @@ class Wishes:
     slots: Count = "auto"
     ctx: Count = "auto"
     threads: Count = "auto"
-    ram_fraction: float = 0.5
+    devices: tuple[str, ...] = ()
+    gpu_layers: Count = "auto"
+    tensor_split: tuple[float, ...] = ()
+    ram_fraction: float | Auto = "auto"
+    gpu_memory_fraction: float = 0.9
     reserve_bytes: int = 0
     cache_ram_mib: int = 256
     ctx_checkpoints: int = 2
@@ -39,14 +45,32 @@ class Wishes:
         _within("slots", self.slots, 1, MAX_SLOTS)
         _within("ctx", self.ctx, 1, None)
         _within("threads", self.threads, 1, None)
+        _within("gpu_layers", self.gpu_layers, 0, None)
         _within("reserve_bytes", self.reserve_bytes, 0, None)
         _within("cache_ram_mib", self.cache_ram_mib, 0, None)
         _within("ctx_checkpoints", self.ctx_checkpoints, 0, None)
-        if not 0 < self.ram_fraction <= 1:
-            raise UsageError(f"ram_fraction is {self.ram_fraction}.", hint="Give 0 < F <= 1.")
+        _share("ram_fraction", self.ram_fraction)
+        _share("gpu_memory_fraction", self.gpu_memory_fraction)
         if self.layout not in ("auto", "processes"):
             raise UsageError(
                 f"There is no layout {self.layout!r}.", hint='Use "auto" or "processes".'
+            )
+        self._check_split()
+
+    def _check_split(self) -> None:
+        if not self.tensor_split:
+            return
+        if self.workers not in ("auto", 1) or self.layout != "auto":
+            raise UsageError(
+                "A tensor split spreads one worker over devices, and several are asked for.",
+                hint="Leave out either tensor_split, or workers and layout.",
+            )
+        if not all(0 <= part < float("inf") for part in self.tensor_split) or not any(
+            self.tensor_split
+        ):
+            raise UsageError(
+                f"The tensor split {list(self.tensor_split)} makes no sense.",
+                hint="Give one number of 0 or more for each device.",
             )
 
 
@@ -57,3 +81,11 @@ def _within(name: str, value: int | str, least: int, most: int | None) -> None:
     elif value < least or (most is not None and value > most):
         bounds = f"{least} to {most}" if most is not None else f"{least} or more"
         raise UsageError(f"{name} is {value}.", hint=f"Give {bounds}.")
+
+
+def _share(name: str, value: float | str) -> None:
+    if isinstance(value, str):
+        if value != "auto":
+            raise UsageError(f"{name} is {value!r}.", hint='Give a number or "auto".')
+    elif not 0 < value <= 1:
+        raise UsageError(f"{name} is {value}.", hint="Give 0 < F <= 1.")

@@ -12,9 +12,10 @@ from local_swarm.cli import options
 from local_swarm.errors import UsageError
 
 if TYPE_CHECKING:
-    from local_swarm.budget.context import FlashAttention, Setting
+    from local_swarm.budget.context import Setting
     from local_swarm.budget.estimate import Estimate
     from local_swarm.domain.model import ModelFacts
+    from local_swarm.domain.plan import FlashAttention
 
 DEFAULT_CTX = 16384
 MOST_TOKENS = 1 << 30

@@ -31,7 +31,7 @@ def plan(
 
     loaded = options.settings(config_path, **flags)
     host = hardware.load(hardware_file) if hardware_file else None
-    prepared = prepare(loaded.config, model=model, host=host)
+    prepared = prepare(loaded.config, model=model, host=host, unseen=True)
     document = plan_document(prepared)
     if json_:
         click.echo(json.dumps(document, indent=2))

@@ -21,6 +21,9 @@ Auto = Literal["auto"]
 Voters = Annotated[int, Meta(ge=1, le=32)]
 Count = Annotated[int, Meta(ge=1, le=1024)]
 Ctx = Annotated[int, Meta(ge=256, le=2**24)]
+Layers = Annotated[int, Meta(ge=0, le=10000)]
+Part = Annotated[float, Meta(ge=0, le=10**6)]
+Fraction = Annotated[float, Meta(gt=0, le=1)]
 
 
 def _says(doc: str, extra: dict[str, bool] | None = None) -> Meta:
@@ -71,6 +74,15 @@ class Swarm(Struct, frozen=True):
     slots: Annotated[Count | Auto, _says("Slots in each worker, the solo lane included.")] = "auto"
     ctx: Annotated[Ctx | Auto, _says("Tokens of context per slot.")] = "auto"
     threads: Annotated[Count | Auto, _says("CPU threads of each worker.")] = "auto"
+    devices: Annotated[
+        tuple[Text, ...], _says("Accelerators to use, as `lswarm hardware` names them.")
+    ] = ()
+    gpu_layers: Annotated[
+        Layers | Auto, _says("Layers of each worker that are on accelerators, the output counted.")
+    ] = "auto"
+    tensor_split: Annotated[
+        tuple[Part, ...], _says("Parts of one worker on each of its devices.")
+    ] = ()
     temperature: Annotated[
         float,
         Meta(ge=0, le=2),
@@ -86,14 +98,23 @@ class Models(Struct, frozen=True):
         _says("Models to serve; the first that can be found is used.", GUARDED),
     ] = ()
     cache_dir: Annotated[str, _says("Where downloaded models are kept.", GUARDED)] = ""
+    mmproj: Annotated[
+        str, _says("The projector with which the model reads images and sound.", GUARDED)
+    ] = ""
+    draft: Annotated[
+        str, _says("A smaller model of the same family that drafts for the model.", GUARDED)
+    ] = ""
 
 
 class Hardware(Struct, frozen=True):
     """How much of the machine the swarm may use."""
 
-    ram_fraction: Annotated[
-        float, Meta(gt=0, le=1), _says("Share of the RAM that workers may use.")
-    ] = 0.5
+    ram_fraction: Annotated[Fraction | Auto, _says("Share of the RAM that workers may use.")] = (
+        "auto"
+    )
+    gpu_memory_fraction: Annotated[
+        Fraction, _says("Share of an accelerator's own memory that workers may use.")
+    ] = 0.9
     reserve_bytes: Annotated[
         int, Meta(ge=0), _says("Bytes of RAM left free on top of that share.")
     ] = 0

@@ -44,6 +44,8 @@ def parsed(setting: Setting, text: str) -> object:
         return text
     for kind in kinds:
         reader = _READERS.get(get_origin(kind) or kind)
+        if reader is _items and parts(get_args(kind)[0])[0][0] is float:
+            reader = _numbers
         if reader is not None:
             try:
                 return reader(text)
@@ -59,7 +61,7 @@ def _boolean(text: str) -> bool:
     raise ValueError(text)
 
 
-def _strings(text: str) -> list[object]:
+def _items(text: str) -> list[object]:
     """`a, b` or an array as TOML and JSON write it."""
     if not text.lstrip().startswith("["):
         return [item.strip() for item in text.split(",") if item.strip()]
@@ -70,11 +72,15 @@ def _strings(text: str) -> list[object]:
     return items
 
 
+def _numbers(text: str) -> list[object]:
+    return [float(item) if isinstance(item, str) else item for item in _items(text)]
+
+
 _READERS: Mapping[Any, Callable[[str], object]] = {
     bool: _boolean,
     int: int,
     float: float,
-    tuple: _strings,
+    tuple: _items,
 }
 
 
@@ -87,7 +93,10 @@ def _describe(kind: Any, metas: tuple[Meta, ...]) -> str:
     if get_origin(kind) is Literal:
         return " or ".join(f'"{choice}"' for choice in get_args(kind))
     if get_origin(kind) is tuple:
-        return f"a list of texts{_text_rule(parts(get_args(kind)[0])[0][1], 'each ')}"
+        ((inside, rules),) = parts(get_args(kind)[0])
+        if inside is float:
+            return f"a list of numbers, each{_range(rules)}"
+        return f"a list of texts{_text_rule(rules, 'each ')}"
     if kind is bool:
         return "true or false"
     if kind is str:

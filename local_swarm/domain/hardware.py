@@ -32,10 +32,10 @@ class Memory:
 class Device:
     """An accelerator. `backend` is llama.cpp's own name for it (CUDA, Vulkan, Metal, ...).
 
-    `id` is what a worker is pinned by: llama.cpp's name of the device (CUDA0), or the UUID of a
-    MIG instance. `bus_id` is the PCI address (0000:01:00.0). An `integrated` device has no memory
-    of its own: its bytes are part of the host's RAM. `compute_capability` is the vendor's name of
-    the instruction set (8.9, gfx1100). `others_bytes` is what other processes hold on it now.
+    `id` is llama.cpp's name of the device (CUDA0), or the UUID of a MIG instance. `bus_id` is the
+    PCI address (0000:01:00.0). An `integrated` device has no memory of its own: its bytes are part
+    of the host's RAM. `compute_capability` is the vendor's name of the instruction set (8.9,
+    gfx1100). `others_bytes` is what other processes hold on it now.
     """
 
     id: str
@@ -51,6 +51,12 @@ class Device:
     compute_capability: str | None = None
     others_bytes: int | None = None
     power_limit_w: float | None = None
+
+    @property
+    def pin(self) -> str:
+        """What a worker is shown this device by: NVIDIA's UUID for CUDA, else the id."""
+        by_uuid = self.backend == "CUDA" and (self.uuid or "").startswith(("GPU-", "MIG-"))
+        return self.uuid if by_uuid and self.uuid else self.id
 
 
 @dataclass(frozen=True, slots=True)

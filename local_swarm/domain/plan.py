@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
+
+FlashAttention = Literal["auto", "on", "off"]
 
 CPU_DEVICE = "cpu"
+DRAFT_TOKENS = 3
+"""Tokens that a draft model proposes at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,8 @@ class WorkerPlan:
     ones) are kept for unvoted requests: 1, or 0 where so few slots leave no room for a lane.
     `tensor_split` has the number of layers of each device of `devices`, empty for one device.
     `pins` is what the devices are pinned by (their UUIDs) where that is not their id; the child
-    numbers what it sees from 0, in this order.
+    numbers what it sees from 0, in this order. `mmproj` is the path of the projector that reads
+    images and sound, `draft` that of a model that drafts; "" for none.
     """
 
     id: str
@@ -42,11 +48,13 @@ class WorkerPlan:
     cache_type_v: str = "f16"
     batch: int = 2048
     ubatch: int = 512
-    flash_attention: str = "auto"
+    flash_attention: FlashAttention = "auto"
     cache_ram_mib: int = 256
     ctx_checkpoints: int = 2
     cpu_moe_layers: int = 0
     repack: bool = False
+    mmproj: str = ""
+    draft: str = ""
     cpu_range: str | None = None
     pins: tuple[str, ...] = ()
     parts: tuple[MemoryPart, ...] = ()
@@ -64,12 +72,18 @@ class WorkerPlan:
 
 @dataclass(frozen=True, slots=True)
 class DeviceBudget:
-    """What a device has, what of it may be used, and what the plan uses of that."""
+    """What a device has, what of it may be used, and what the plan uses of that.
+
+    `total = others + reserve + usable`: `others` is in use now by what is not ours. What lies on an
+    integrated device lies in RAM, and is planned there as well.
+    """
 
     device: str
     total_bytes: int
     usable_bytes: int
     planned_bytes: int
+    others_bytes: int = 0
+    reserve_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

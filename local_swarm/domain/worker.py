@@ -41,12 +41,26 @@ class Death:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceMemory:
+    """What a device lost of its free memory while a worker started on it, as its driver counts.
+
+    Includes what the driver holds for the process, and whatever other programs took or gave back
+    in that time (so it may be negative).
+    """
+
+    device: str
+    planned_bytes: int
+    used_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerStatus:
     """One row of `lswarm status`, as far as the supervisor knows it.
 
     `observed_bytes` is what its engine printed that it allocated at the start; where it printed
     nothing, what the process holds now (PSS where the system tells it, else RSS). `drift` is where
-    that differs from the plan.
+    that differs from the plan. `device_memory` has the devices whose driver could be asked before
+    and after the start, and on which no other worker started meanwhile.
     """
 
     id: str
@@ -60,3 +74,4 @@ class WorkerStatus:
     planned_bytes: int
     observed_bytes: int | None
     drift: tuple[Drift, ...] = ()
+    device_memory: tuple[DeviceMemory, ...] = ()

@@ -1,15 +1,24 @@
 """How a worker is run: one file per engine behind one protocol, and a registry.
 
 An engine turns a WorkerPlan into a LaunchSpec (argv, environment, readiness, capabilities) and
-says whether it is installed. It starts no worker, opens no port and knows nothing of HTTP: the
-supervisor runs what it returns. Nothing above this room names an engine.
+says whether it is installed and which devices it drives. It starts no worker, opens no port and
+knows nothing of HTTP: the supervisor runs what it returns. Nothing above this room names an engine.
 
 To add one: a module with a class that has the shape of `Engine`, and a line in `registry.ENGINES`.
 `xllamacpp_runner.py` is the program that runs as the child; nothing imports it.
 """
 
 from local_swarm.engines.base import Availability, Engine
-from local_swarm.engines.printed import printed_sizes
+from local_swarm.engines.environment import is_pinnable
+from local_swarm.engines.printed import on_devices, printed_sizes
 from local_swarm.engines.registry import ENGINES, choose
 
-__all__ = ["ENGINES", "Availability", "Engine", "choose", "printed_sizes"]
+__all__ = [
+    "ENGINES",
+    "Availability",
+    "Engine",
+    "choose",
+    "is_pinnable",
+    "on_devices",
+    "printed_sizes",
+]

@@ -10,6 +10,8 @@ from local_swarm.errors import UsageError
 _PLAN = "the plan decides it"
 _SAFETY = "it would change what the worker lets others do"
 _UNCOUNTED = "the plan does not count its memory yet"
+_DRAFTING = "the plan counts the memory of drafting"
+_READING = "the plan counts the memory of reading images and sound"
 _NO_SERVER = "it makes the engine print something and end"
 
 # Why a flag is not the user's, what to do instead, and its spellings.
@@ -49,11 +51,15 @@ OWNED: tuple[tuple[str, str, str], ...] = (
         "--swa-full --moe-cache-mib",
     ),
     (
-        _UNCOUNTED,
-        "Drafting with a second model comes with a later version.",
+        _DRAFTING,
+        "Set `models.draft`.",
         "-md -td -tbd -Cd -Crd -Cbd -otd -cmoed -ncmoed -devd -ngld -ctkd -ctvd --mtp --draft",
     ),
-    (_UNCOUNTED, "Reading images comes with a later version.", "-mm -mmdev"),
+    (
+        _READING,
+        "Set `models.mmproj`.",
+        "-mm -mmdev --image-min-tokens --image-max-tokens --mtmd-batch-max-tokens",
+    ),
     (
         "the gateway needs it as it is",
         "Leave it out.",
@@ -77,6 +83,11 @@ OWNED: tuple[tuple[str, str, str], ...] = (
         "-lv --verbosity --log-verbosity -v --verbose --log-verbose",
     ),
     (
+        "the plan is checked against what it prints as plain lines",
+        "Set `logs.level` and `logs.dir`.",
+        "--log-disable --log-jsonl --no-log-jsonl --log-colors",
+    ),
+    (
         _SAFETY,
         "Leave it out.",
         "--props --tools --tools-runtime --slot-save-path --media-path -ag --agent --server-base "
@@ -97,12 +108,12 @@ OWNED_FAMILIES: tuple[tuple[str, str, str], ...] = (
     ),
     (_SAFETY, "Leave it out.", r"--(ssl-|mcp-|(no-)?(cors|ui|webui)-)"),
     (
-        _UNCOUNTED,
-        "Drafting with a second model comes with a later version.",
+        _DRAFTING,
+        "Set `models.draft`.",
         r"--((no-)?spec-|draft-|.*-draft$)",
     ),
     (_UNCOUNTED, "An adapter comes with a later version.", r"--(lora|control-vector)"),
-    (_UNCOUNTED, "Reading images comes with a later version.", r"--(no-)?mmproj"),
+    (_READING, "Set `models.mmproj`.", r"--(no-)?mmproj"),
     ("it makes the engine run other programs", "Leave it out.", r"--video-"),
     ("it would write prompts to disk", "Leave it out.", r"--log-prompts-"),
     (

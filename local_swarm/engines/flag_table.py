@@ -72,7 +72,7 @@ class Table:
 
 
 # Where llama.cpp's word is not the enum's.
-_MEMBERS = {"on": "enabled", "off": "disabled", "mmap+mlock": "mmap_mlock", "dio": "direct_io"}
+_MEMBERS = {"on": "enabled", "off": "disabled"}
 
 
 def put(params: Any, path: str, value: Any) -> None:

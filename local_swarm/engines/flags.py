@@ -6,12 +6,18 @@ is what runs. What the user adds comes last and may not say it again (`extra_arg
 
 from __future__ import annotations
 
-from local_swarm.domain.plan import CPU_DEVICE, WorkerPlan
+from collections.abc import Sequence
+
+from local_swarm.domain.plan import CPU_DEVICE, DRAFT_TOKENS, WorkerPlan
 
 # Every stream holds an HTTP thread; the rest is for health, slots and metrics.
 SPARE_HTTP_THREADS = 2
 # The least at which the engine prints what it allocates; from 5 on it prints prompts.
 VERBOSITY = "4"
+# More than any model has.
+ALL_LAYERS = "999"
+# The least at which it also prints its dry run.
+DRY_VERBOSITY = "5"
 
 
 def plan_flags(worker: WorkerPlan, *, host: str, port: int) -> tuple[str, ...]:
@@ -20,8 +26,19 @@ def plan_flags(worker: WorkerPlan, *, host: str, port: int) -> tuple[str, ...]:
         *_model_flags(worker),
         *_memory_flags(worker),
         *_placement_flags(worker),
+        *_mmproj_flags(worker),
+        *_draft_flags(worker),
         *_server_flags(worker, host, port),
     )
+
+
+def dry_flags(argv: Sequence[str]) -> tuple[str, ...] | None:
+    """The same start with the engine's own dry run before it; None where the words are others'."""
+    changed = {"--fit": "on", "-lv": DRY_VERBOSITY}
+    if not all(flag in argv[:-1] for flag in changed):
+        return None
+    pairs = zip(("", *argv), argv, strict=False)
+    return (*(changed.get(before, word) for before, word in pairs), "--no-warmup")
 
 
 def _model_flags(worker: WorkerPlan) -> tuple[str, ...]:
@@ -66,6 +83,35 @@ def _placement_flags(worker: WorkerPlan) -> tuple[str, ...]:
     if worker.cpu_range is not None:
         flags += ["-Cr", worker.cpu_range, "-Crb", worker.cpu_range]
     return tuple(flags)
+
+
+def _mmproj_flags(worker: WorkerPlan) -> tuple[str, ...]:
+    """The projector goes to the worker's first GPU, if it has one."""
+    if not worker.mmproj:
+        return ()
+    on_gpu = worker.devices != (CPU_DEVICE,)
+    return ("--mmproj", worker.mmproj, "--mmproj-offload" if on_gpu else "--no-mmproj-offload")
+
+
+def _draft_flags(worker: WorkerPlan) -> tuple[str, ...]:
+    """A draft runs where the model does, with the same cache types; the type of drafting has no
+    default: without it the engine loads the draft and never asks it."""
+    if not worker.draft:
+        return ()
+    return (
+        "-md",
+        worker.draft,
+        "--spec-type",
+        "draft-simple",
+        "--spec-draft-n-max",
+        str(DRAFT_TOKENS),
+        "-ngld",
+        "0" if worker.devices == (CPU_DEVICE,) else ALL_LAYERS,
+        "-ctkd",
+        worker.cache_type_k,
+        "-ctvd",
+        worker.cache_type_v,
+    )
 
 
 def _server_flags(worker: WorkerPlan, host: str, port: int) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from pathlib import Path
 from local_swarm.domain.launch import Capabilities, LaunchSpec
 from local_swarm.domain.plan import WorkerPlan
 from local_swarm.engines import extra_args as extra
-from local_swarm.engines.base import Availability
+from local_swarm.engines.asking import stdout_of
+from local_swarm.engines.base import LIST_ENVIRONMENT, LIST_TIMEOUT_S, Availability
 from local_swarm.engines.environment import worker_environment
 from local_swarm.engines.flags import plan_flags
 from local_swarm.errors import EngineError
@@ -35,6 +36,7 @@ class LlamaServer:
     path: str = ""
     name: str = "llama-server"
     capabilities: Capabilities = field(default_factory=Capabilities)
+    finds_devices: bool = True
 
     def program(self) -> str | None:
         """The executable, or None."""
@@ -54,6 +56,16 @@ class LlamaServer:
             reason = f"{program} cannot be used: {error.strerror}."
             return Availability(False, reason=reason, install=INSTALL)
         return _probe(program, changed_ns)
+
+    def devices(self) -> str | None:
+        program = self.program()
+        if program is None:
+            return None
+        try:
+            changed_ns = Path(program).stat().st_mtime_ns
+        except OSError:
+            return None
+        return _listed(program, changed_ns)
 
     def launch(
         self,
@@ -90,6 +102,12 @@ def _probe(program: str, _changed_ns: int) -> Availability:
         reason = f"{program} is too old (or another program): it has no {', '.join(missing)}."
         return Availability(False, reason=reason, install=INSTALL)
     return Availability(True, version=version[1] if version else None)
+
+
+@functools.lru_cache(maxsize=8)
+def _listed(program: str, _changed_ns: int) -> str | None:
+    argv = (program, "--list-devices")
+    return stdout_of(argv, timeout_s=LIST_TIMEOUT_S, env=LIST_ENVIRONMENT)
 
 
 def _output(program: str, flag: str) -> str:

@@ -14,7 +14,6 @@ from typing import Any
 
 from local_swarm.engines.flag_table import Apply, Flag, FlagError, Table, put
 from local_swarm.engines.xllamacpp_values import (
-    cpu_mask,
     cpu_range,
     experts_on_cpu,
     json_object,
@@ -56,16 +55,39 @@ def _planned(table: Table) -> None:
     table.value("--threads-http", "n_threads_http", int)
     table.switch("--metrics", "endpoint_metrics")
     table.switch("--slots", "endpoint_slots")
-    table.switch("--cache-idle-slots", "cache_idle_slots")
     table.switch("--no-cache-idle-slots", "cache_idle_slots", False)
     table.switch("--jinja", "use_jinja")
     table.switch("--no-webui --no-ui", "ui", False)
-    for short, long, where in (("-C", "", "cpuparams"), ("-Cb", "-batch", "cpuparams_batch")):
-        table.add(f"{short} --cpu-mask{long}", _mask(where), cpu_mask)
-        table.add(f"{short[:2]}r{short[2:]} --cpu-range{long}", _mask(where), cpu_range)
+    for short, long, where in (("-Cr", "", "cpuparams"), ("-Crb", "-batch", "cpuparams_batch")):
+        table.add(f"{short} --cpu-range{long}", _mask(where), cpu_range)
         table.value(f"--cpu-strict{long}", f"{where}.strict_cpu", on_off)
         table.value(f"--poll{long}", f"{where}.poll", int)
-    table.add("-Crb", _mask("cpuparams_batch"), cpu_range)
+
+
+def _beside(table: Table) -> None:
+    """What a plan says of a projector and of a draft model."""
+    table.value("--mmproj", "mmproj.path", str)
+    table.switch("--mmproj-offload", "mmproj_use_gpu")
+    table.switch("--no-mmproj-offload", "mmproj_use_gpu", False)
+    draft = "speculative.draft"
+    table.value("-md", f"{draft}.mparams.path", str)
+    table.value("-ngld", f"{draft}.n_gpu_layers", int)
+    table.value("--spec-draft-n-max", f"{draft}.n_max", int)
+    cache = ("ggml_type", "GGML_TYPE_", _KV_TYPES)
+    table.choice("-ctkd", f"{draft}.cache_type_k", *cache)
+    table.choice("-ctvd", f"{draft}.cache_type_v", *cache)
+    table.add("--spec-type", _draft_type, _only_draft_simple)
+
+
+def _only_draft_simple(word: str) -> str:
+    if word != "draft-simple":
+        raise ValueError("can only be draft-simple")
+    return word
+
+
+def _draft_type(xl: Any, params: Any, _: Any) -> None:
+    kind = xl.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE
+    put(params, "speculative.types", [kind])
 
 
 def _mask(where: str) -> Apply:
@@ -134,28 +156,12 @@ def _model(table: Table) -> None:
     for name in ("ext-factor", "attn-factor", "beta-slow", "beta-fast"):
         table.value(f"--yarn-{name}", f"yarn_{name.replace('-', '_')}", float)
     table.choice(
-        "--pooling",
-        "pooling_type",
-        "llama_pooling_type",
-        "LLAMA_POOLING_TYPE_",
-        "none mean cls last rank",
-    )
-    table.switch("--embedding --embeddings", "embedding")
-    table.value("-mm --mmproj", "mmproj.path", str)
-    table.switch("--no-mmproj-offload", "mmproj_use_gpu", False)
-    table.choice(
         "--numa",
         "numa",
         "ggml_numa_strategy",
         "GGML_NUMA_STRATEGY_",
         "distribute isolate numactl",
     )
-    load = ("load_mode", "llama_load_mode", "LLAMA_LOAD_MODE_")
-    table.choice("-lm --load-mode", *load, "auto none mmap mlock mmap+mlock dio")
-    split = ("split_mode", "llama_split_mode", "LLAMA_SPLIT_MODE_", "none layer row tensor")
-    table.choice("-sm --split-mode", *split)
-    table.value("-mg --main-gpu", "main_gpu", int)
-    table.switch("--swa-full", "swa_full")
     table.switch("--no-op-offload", "no_op_offload")
     table.switch("--no-host", "no_host")
     table.switch("--check-tensors", "check_tensors")
@@ -178,12 +184,8 @@ def _server(table: Table) -> None:
     table.value("--cache-reuse", "n_cache_reuse", int)
     table.switch("--context-shift", "ctx_shift")
     table.switch("--no-context-shift", "ctx_shift", False)
-    table.switch("-cb --cont-batching", "cont_batching")
-    table.switch("-nocb --no-cont-batching", "cont_batching", False)
-    table.value("-to --timeout", "timeout_read timeout_write", int)
     table.value("--sse-ping-interval", "sse_ping_interval", int)
     table.value("-lv --verbosity --log-verbosity", "verbosity", int)
-    table.add("-v --verbose --log-verbose", lambda _, params, __: put(params, "verbosity", 99))
     table.switch("-sp --special", "special")
 
 
@@ -195,7 +197,7 @@ def _template_kwargs(_: Any, params: Any, value: Any) -> None:
 
 def _build() -> Mapping[str, Flag]:
     table = Table()
-    for rows in (_planned, _sampling, _model, _server):
+    for rows in (_planned, _beside, _sampling, _model, _server):
         rows(table)
     return table.flags
 

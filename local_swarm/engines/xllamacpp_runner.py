@@ -5,8 +5,8 @@ LLAMA_API_KEY. Logs go to stderr. Ends with
   0  after SIGTERM or SIGINT, at once, also with requests in flight
   1  when the model or the port cannot be used (while the model loads, a signal simply kills)
   2  on a flag it does not know, or a value it cannot use
-In each case but the first the last line on stderr says why. `--help` lists the flags. On Linux it
-is killed when its parent ends.
+In each case but the first the last line on stderr says why. `--help` lists the flags, and
+`--list-devices` the accelerators that the wheel drives. On Linux it is killed when its parent ends.
 """
 
 from __future__ import annotations
@@ -97,6 +97,20 @@ def print_flags() -> None:
         print(", ".join(flag.names) + (" VALUE" if flag.read else ""))
 
 
+def print_devices(xl: Any) -> None:
+    """The accelerators in the words of `llama-server --list-devices`."""
+    cpu = xl.ggml_backend_dev_type.GGML_BACKEND_DEVICE_TYPE_CPU
+    devices = [device for device in xl.get_device_info() if device["type"] != cpu]
+    print("Available devices:")
+    for device in devices:
+        total, free = (device[key] >> 20 for key in ("memory_total", "memory_free"))
+        name, model = device["name"], device["description"]
+        print(f"  {name}: {model} ({total} MiB, {free} MiB free)")
+    if not devices:
+        print("  (none)")
+    sys.stdout.flush()
+
+
 def start(xl: Any, params: Any) -> Any:
     """The running server. It holds the GIL until the model has loaded: no Python runs meanwhile."""
     problem = model_problem(params.model.path) or port_problem(params.hostnames[0], params.port)
@@ -130,6 +144,9 @@ def main(argv: Sequence[str]) -> None:
         import xllamacpp
     except ImportError as error:
         fail(1, f"the package xllamacpp does not load: {error}")
+    if "--list-devices" in argv:
+        print_devices(xllamacpp)
+        os._exit(0)
     params = make_params(xllamacpp, argv)
     server = start(xllamacpp, params)
     print(f"lswarm xllamacpp: listening on {server.listening_address}", file=sys.stderr, flush=True)

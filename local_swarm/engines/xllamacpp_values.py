@@ -38,14 +38,6 @@ def cpu_range(word: str) -> list[bool]:
     return [first <= cpu <= last for cpu in range(MAX_CPUS)]
 
 
-def cpu_mask(word: str) -> list[bool]:
-    """Hexadecimal, CPU 0 is the lowest bit -> a mask."""
-    bits = int(word, 16)
-    if not 0 < bits < 2**MAX_CPUS:
-        raise ValueError(f"is not a mask of 1 to {MAX_CPUS} CPUs")
-    return [bool(bits >> cpu & 1) for cpu in range(MAX_CPUS)]
-
-
 def experts_on_cpu(word: str) -> str:
     """How many first layers keep their experts on the CPU -> tensor overrides."""
     layers = int(word)

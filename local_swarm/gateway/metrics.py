@@ -59,6 +59,13 @@ class Metrics:
             registry=registry,
         )
 
+        self._device_drift = Gauge(
+            "lswarm_worker_device_memory_drift_bytes",
+            "What a device lost while the worker started on it less what was planned.",
+            ("worker", "device"),
+            registry=registry,
+        )
+
     def answered(self, route: str, status: int, seconds: float) -> None:
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
@@ -70,6 +77,7 @@ class Metrics:
         """The text exposition, with what is only known when asked."""
         self._waiting.set(ledger.waiting)
         self._drift.clear()
+        self._device_drift.clear()
         for worker in workers:
             self._busy.labels(worker.id).set(ledger.busy(worker.id))
             self._ready.labels(worker.id).set(worker.state is WorkerState.READY)
@@ -77,4 +85,7 @@ class Metrics:
             for d in worker.drift:
                 difference = d.observed_bytes - d.planned_bytes
                 self._drift.labels(worker.id, d.device, d.kind).set(difference)
+            for m in worker.device_memory:
+                difference = m.used_bytes - m.planned_bytes
+                self._device_drift.labels(worker.id, m.device).set(difference)
         return generate_latest(self._registry)

@@ -101,6 +101,7 @@ class Overview:
             "planned_bytes": worker.planned_bytes,
             "observed_bytes": worker.observed_bytes,
             "drift": msgspec.to_builtins(worker.drift),
+            "device_memory": msgspec.to_builtins(worker.device_memory),
         }
 
 

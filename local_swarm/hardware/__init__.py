@@ -3,11 +3,12 @@
 One file per kind of hardware behind the probe protocol in `base`, listed in `registry`. A probe
 never raises and is given two seconds; what it does not learn stays unknown. `combine` lists a card
 that several probes saw once; `merge` lets an engine's own list of devices, given as text, overrule
-ours. Decides nothing.
+ours; `free_memory` reads what is free on devices while workers start. Decides nothing.
 """
 
 from local_swarm.hardware.base import Findings, Probe, Roots
 from local_swarm.hardware.engine_view import EngineDevice, merge, parse_list_devices
+from local_swarm.hardware.free import free_memory
 from local_swarm.hardware.host import snapshot
 from local_swarm.hardware.snapshot_file import load, to_dict, to_json
 
@@ -16,6 +17,7 @@ __all__ = [
     "Findings",
     "Probe",
     "Roots",
+    "free_memory",
     "load",
     "merge",
     "parse_list_devices",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from local_swarm.domain.hardware import Device
@@ -28,18 +29,10 @@ class NvidiaProbe:
         self._environ = os.environ if environ is None else environ
 
     def read(self, roots: Roots) -> Findings:
-        if not _has_library():
-            return Findings()
-        import pynvml as nvml
-
-        try:
-            nvml.nvmlInit()
-        except nvml.NVMLError:
-            return Findings()
-        try:
+        with _nvml() as nvml:
+            if nvml is None:
+                return Findings()
             cards = list(_cards(nvml))
-        finally:
-            _ask(nvml.nvmlShutdown)
         shown = visible(cards, self._environ.get("CUDA_VISIBLE_DEVICES"))
         return Findings(devices=shown, complete=frozenset({NVIDIA}))
 
@@ -71,6 +64,39 @@ def visible(cards: list[tuple[int, Device]], setting: str | None) -> tuple[Devic
             break
         shown += [device for device in named if device not in shown]
     return tuple(shown)
+
+
+def free_bytes(uuids: Collection[str]) -> dict[str, int]:
+    """What is free now on the cards and MIG instances with these UUIDs.
+
+    Those that NVML does not know, or says nothing of, are left out. Blocks as long as the driver
+    does; raises nothing.
+    """
+    with _nvml() as nvml:
+        if nvml is None:
+            return {}
+        handles = {uuid: _ask(nvml.nvmlDeviceGetHandleByUUID, uuid.encode()) for uuid in uuids}
+        told = {u: _memory(nvml, h)[1] for u, h in handles.items() if h is not None}
+    return {uuid: free for uuid, free in told.items() if free is not None}
+
+
+@contextmanager
+def _nvml() -> Iterator[Any]:
+    """pynvml, initialised; None without the library or the driver."""
+    if not _has_library():
+        yield None
+        return
+    import pynvml as nvml
+
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError:
+        yield None
+        return
+    try:
+        yield nvml
+    finally:
+        _ask(nvml.nvmlShutdown)
 
 
 def _has_library() -> bool:

@@ -6,6 +6,7 @@ business. `catalogue` knows models by name, `hub` and `download` bring them into
 
 from local_swarm.models.facts import facts_of, read_facts
 from local_swarm.models.gguf import Header, Skipped, read_header
+from local_swarm.models.projector import read_projector
 from local_swarm.models.source import BUILTIN_DEMO, Source, resolve
 from local_swarm.models.store import Store
 
@@ -18,5 +19,6 @@ __all__ = [
     "facts_of",
     "read_facts",
     "read_header",
+    "read_projector",
     "resolve",
 ]

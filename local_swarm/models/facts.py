@@ -11,9 +11,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from local_swarm.domain.model import Indexer, ModelFacts, Recurrence, Window
+from local_swarm.errors import ModelError
 from local_swarm.models.gguf import Header, Skipped
 from local_swarm.models.keys import Keys
 from local_swarm.models.parts import read_model
+from local_swarm.models.projector import ARCH as PROJECTOR_ARCH
 
 MAX_LAYERS = 512  # LLAMA_MAX_LAYERS
 
@@ -30,6 +32,11 @@ def read_facts(path: Path) -> ModelFacts:
 def facts_of(header: Header) -> ModelFacts:
     """Interprets one header; `ModelError` names the key that is missing or makes no sense."""
     keys = Keys(header)
+    if keys.arch == PROJECTOR_ARCH:
+        raise ModelError(
+            f"{header.path} is a multimodal projector, not a language model.",
+            hint="Name the model that it belongs to, and set `models.mmproj` to this file.",
+        )
     layers = keys.count("block_count", most=MAX_LAYERS)
     embedding = keys.count("embedding_length")
     heads = keys.per_layer("attention.head_count", layers, default=0)

@@ -72,7 +72,7 @@ def in_store(reference: str, store: Store) -> Stored:
 def all_in_store(reference: str, store: Store) -> tuple[Stored, ...]:
     """Every downloaded model that a reference may mean, best first; `ModelError` if unknown."""
     if not reference.startswith(references.PREFIX):
-        found = (_of_choice(choice, store) for choice in catalogue.find(reference))
+        found = (of_choice(choice, store) for choice in catalogue.find(reference))
         return tuple(stored for stored in found if stored)
     wanted = references.parse(reference)
     there = store.of_repo(wanted.repo)
@@ -83,8 +83,8 @@ def all_in_store(reference: str, store: Store) -> tuple[Stored, ...]:
     return there
 
 
-def _of_choice(choice: Choice, store: Store) -> Stored | None:
-    """By the catalogue's file name, else by the quantisation: the hub may have renamed it."""
+def of_choice(choice: Choice, store: Store) -> Stored | None:
+    """The downloaded file, by its name or its quantisation: the hub may have renamed it."""
     if exact := store.get(choice.repo, choice.file.file):
         return exact
     there = store.of_repo(choice.repo) if (store.root / choice.repo).is_dir() else ()

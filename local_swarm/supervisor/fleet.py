@@ -17,7 +17,7 @@ import psutil
 from local_swarm.domain.endpoint import Endpoint
 from local_swarm.domain.launch import LaunchSpec
 from local_swarm.domain.plan import Observed
-from local_swarm.domain.worker import Death, WorkerState, WorkerStatus
+from local_swarm.domain.worker import Death, DeviceMemory, WorkerState, WorkerStatus
 from local_swarm.supervisor import state as life
 from local_swarm.supervisor.logs import WorkerLog
 from local_swarm.supervisor.process import ChildProcess, spawn
@@ -43,9 +43,24 @@ class Observer(Protocol):
     def __call__(self, lines: Sequence[str], /) -> Observed | None: ...
 
 
+class StartWatch(Protocol):
+    """Measures the devices of a worker around one start. `before` is called before the process is
+    made, `ready` once it takes traffic (unless it ended first), both in a thread, for they may
+    block; `ended` in any case. None of them raises."""
+
+    def before(self) -> None: ...
+
+    def ready(self) -> tuple[DeviceMemory, ...]: ...
+
+    def ended(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One worker to keep alive: its name, its slots, and how to launch it."""
+    """One worker to keep alive: its name, its slots, and how to launch it.
+
+    `watch` gives a watch for each life; None where there is nothing to measure.
+    """
 
     id: str
     slots: int
@@ -55,6 +70,7 @@ class Job:
     planned_bytes: int
     launch: Launcher
     observe: Observer = lambda lines: None
+    watch: Callable[[], StartWatch] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +93,7 @@ class Keeper:
         self.child: ChildProcess | None = None
         self.deaths: list[Death] = []
         self.observed: Observed | None = None
+        self.device_memory: tuple[DeviceMemory, ...] = ()
         settings = fleet.logs
         path = settings.directory / f"{job.id}.log" if settings.directory else None
         self.log = WorkerLog(
@@ -134,32 +151,42 @@ class Keeper:
         """One life, from spawn to exit. Always ends in exactly one Exited event."""
         exit_code: int | None = 127
         signal: int | None = None
+        watch = self.job.watch() if self.job.watch else None
         try:
             self.log.begin()
+            if watch:
+                await asyncio.to_thread(watch.before)
             self.spec = self.job.launch()
             self.child = await spawn(self.spec, self.log, run_token=self._fleet.run_token)
             self._fleet.changed()
             if self.worker.state is WorkerState.STOPPING:
                 self.child.terminate()  # asked to stop while it was being spawned
-            exit_code, signal = await self._until_exit(generation, self.spec, self.child)
+            exit_code, signal = await self._until_exit(generation, self.spec, self.child, watch)
         except Exception as exc:
             self.log.note(f"could not be run: {exc}")
+        finally:
+            if watch:
+                watch.ended()
         self.child = None
         death = Death(self.job.id, generation, exit_code, signal, self.log.tail())
         self.deaths = [*self.deaths, death][-8:]
         self.handle(life.Exited(generation, death.cause, random.random()))
 
     async def _until_exit(
-        self, generation: int, spec: LaunchSpec, child: ChildProcess
+        self, generation: int, spec: LaunchSpec, child: ChildProcess, watch: StartWatch | None
     ) -> tuple[int | None, int | None]:
-        ready = asyncio.create_task(self._watch_ready(generation, spec))
+        ready = asyncio.create_task(self._watch_ready(generation, spec, watch))
         try:
             return await child.wait()
         finally:
             ready.cancel()
 
-    async def _watch_ready(self, generation: int, spec: LaunchSpec) -> None:
+    async def _watch_ready(
+        self, generation: int, spec: LaunchSpec, watch: StartWatch | None
+    ) -> None:
         await wait_ready(self._fleet.session, spec)
+        if watch:
+            self.device_memory = await asyncio.to_thread(watch.ready)
         self.observed = self.job.observe(self.log.start())
         for drift in self.observed.drift if self.observed else ():
             log.warning("allocated other than planned", worker=self.job.id, **asdict(drift))
@@ -325,6 +352,7 @@ def _status(keeper: Keeper, pid: int | None, held_bytes: int | None) -> WorkerSt
         planned_bytes=job.planned_bytes,
         observed_bytes=keeper.observed.total_bytes if keeper.observed else held_bytes,
         drift=keeper.observed.drift if keeper.observed else (),
+        device_memory=keeper.device_memory,
     )
 
 

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
+from local_swarm import hardware
 from local_swarm.budget import observe
 from local_swarm.config import Config
 from local_swarm.consensus import STRATEGIES
-from local_swarm.domain.plan import WorkerPlan
-from local_swarm.engines import printed_sizes
+from local_swarm.domain.plan import Observed, WorkerPlan
+from local_swarm.engines import on_devices, printed_sizes
 from local_swarm.gateway.app import GatewaySettings
 from local_swarm.gateway.chat import ChatSettings
 from local_swarm.gateway.stream import Pace
 from local_swarm.gateway.turns import Served
 from local_swarm.supervisor.fleet import Job, LogSettings
 from local_swarm.supervisor.restart import RestartPolicy
+from local_swarm.swarm.device_memory import Starts
 from local_swarm.swarm.planning import CHILD_HOST, Prepared
 
 
 def jobs(prepared: Prepared) -> list[Job]:
-    return [_job(prepared, worker) for worker in prepared.plan.workers]
+    starts = Starts(prepared.host.devices, hardware.free_memory)
+    return [_job(prepared, worker, starts) for worker in prepared.plan.workers]
 
 
-def _job(prepared: Prepared, worker: WorkerPlan) -> Job:
+def _job(prepared: Prepared, worker: WorkerPlan, starts: Starts) -> Job:
     return Job(
         id=worker.id,
         slots=worker.slots,
@@ -32,8 +36,13 @@ def _job(prepared: Prepared, worker: WorkerPlan) -> Job:
         api_key=prepared.child_key,
         planned_bytes=worker.planned_bytes,
         launch=lambda: prepared.spec(worker, free_port()),
-        observe=lambda lines: observe(worker.parts, printed_sizes(lines)),
+        observe=lambda lines: _observed(worker, lines),
+        watch=starts.watcher(worker),
     )
+
+
+def _observed(worker: WorkerPlan, lines: Sequence[str]) -> Observed | None:
+    return observe(worker.parts, on_devices(printed_sizes(lines), worker.devices))
 
 
 def free_port() -> int:

@@ -1,21 +1,19 @@
-"""Settings -> what would run: the plan, the engine, the children's key. Starts nothing.
+"""Settings -> what would run: the model, the plan, the engine, the children's key.
 
 Kept apart from `compose`, so that `lswarm plan` imports neither the gateway nor the supervisor.
 """
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
 from local_swarm import hardware
 from local_swarm.budget import Wishes
-from local_swarm.budget import plan as make_plan
 from local_swarm.config import Config
 from local_swarm.consensus import STRATEGIES
 from local_swarm.domain.hardware import HostSnapshot
@@ -24,11 +22,12 @@ from local_swarm.domain.model import ModelFacts
 from local_swarm.domain.plan import Plan, WorkerPlan
 from local_swarm.engines import Engine
 from local_swarm.engines import choose as choose_engine
-from local_swarm.errors import ConfigError, ModelError
-from local_swarm.models import Source, Store, resolve
+from local_swarm.errors import ConfigError
+from local_swarm.swarm.asking import Asker
+from local_swarm.swarm.choosing import Chooser
+from local_swarm.swarm.machine import Machine, machine
 
 CHILD_HOST = "127.0.0.1"
-DEFAULT_MODEL = "builtin:demo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +58,13 @@ def prepare(
     model: str | None = None,
     host: HostSnapshot | None = None,
     engine_args: Sequence[str] = (),
+    unseen: bool = False,
 ) -> Prepared:
-    """Plans for this machine, or for `host`. Starts nothing.
+    """Plans for this machine, or for `host`. Starts no worker.
 
-    Raises ConfigError, ModelError, EngineError, FitError, UsageError.
+    `unseen`: the model need not be downloaded, for then nothing will run. On this machine the
+    engine may be asked what it would reserve (`engines.dry_run`; seconds at the worst). Raises
+    ConfigError, ModelError, EngineError, FitError, UsageError.
     """
     _check_strategy(config.swarm.strategy)
     if config.federation.enabled:
@@ -70,38 +72,30 @@ def prepare(
             "federation.enabled is true, and federation comes with a later version.",
             hint="Leave the setting out, or start with --no-federation.",
         )
-    names = (model,) if model else config.models.preferred or (DEFAULT_MODEL,)
-    source = _first_found(names, Store.of(config.models.cache_dir))
-    host = host or hardware.snapshot()
     engine = choose_engine(config.engine.name, path=config.engine.path)
-    plan = make_plan(
-        host,
-        source.facts,
-        wishes(config),
-        model_id=source.model_id,
+    args = (*config.engine.args, *engine_args)
+    found = Machine(host) if host else machine(engine)
+    chooser = Chooser(
+        config=config,
+        machine=found,
+        wishes=wishes(config),
         engine_build=f"{engine.name} {engine.available().version}",
+        ask=None if host else Asker(engine, args),
+        unseen=unseen or host is not None,
     )
+    facts, plan = chooser.choose(model, elsewhere=host is not None)
     prepared = Prepared(
         config=config,
-        host=host,
-        model=source.facts,
-        plan=plan,
+        host=found.host,
+        model=facts,
+        plan=replace(plan, reasons=(*found.notes, *plan.reasons)),
         engine=engine,
         child_key=config.engine.api_key or secrets.token_urlsafe(24),
-        engine_args=(*config.engine.args, *engine_args),
+        engine_args=args,
     )
     for worker in plan.workers:
         prepared.spec(worker, 0)  # refuses bad engine arguments before anything starts
     return prepared
-
-
-def _first_found(names: Sequence[str], store: Store) -> Source:
-    """The first model that can be used. Raises the ModelError of the last one tried."""
-    *others, last = names
-    for name in others:
-        with contextlib.suppress(ModelError):
-            return resolve(name, store=store)
-    return resolve(last, store=store)
 
 
 def _check_strategy(name: str) -> None:
@@ -113,7 +107,7 @@ def _check_strategy(name: str) -> None:
 
 
 def wishes(config: Config) -> Wishes:
-    swarm = config.swarm
+    swarm, limits = config.swarm, config.hardware
     return Wishes(
         voters=swarm.voters,
         layout=swarm.layout,
@@ -121,8 +115,12 @@ def wishes(config: Config) -> Wishes:
         slots=swarm.slots,
         ctx=swarm.ctx,
         threads=swarm.threads,
-        ram_fraction=config.hardware.ram_fraction,
-        reserve_bytes=config.hardware.reserve_bytes,
+        devices=swarm.devices,
+        gpu_layers=swarm.gpu_layers,
+        tensor_split=swarm.tensor_split,
+        ram_fraction=limits.ram_fraction,
+        gpu_memory_fraction=limits.gpu_memory_fraction,
+        reserve_bytes=limits.reserve_bytes,
         cache_ram_mib=config.engine.cache_ram_mib,
         ctx_checkpoints=config.engine.ctx_checkpoints,
     )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from local_swarm.domain.hardware import Cpu, HostSnapshot, Memory
 from local_swarm.domain.memory import GIB
 from local_swarm.domain.model import ModelFacts, Tensor
+from local_swarm.domain.plan import CPU_DEVICE, WorkerPlan
 
 F16 = 1
 MEASURED_BUILD = "llama-cpp-python 0.3.36"
@@ -51,6 +55,16 @@ def dense(
     )
 
 
+def spread(model: ModelFacts) -> ModelFacts:
+    """The model with its weights where they are: a tenth in embeddings, the rest in its layers."""
+    tables, layered = model.tensors[0], model.tensors[1:]
+    ends = tables.size_bytes // 20
+    each = (tables.size_bytes - 2 * ends) // len(layered)
+    output = Tensor("output.weight", tables.shape, F16, ends)
+    layers = (replace(tensor, size_bytes=each) for tensor in layered)
+    return replace(model, tensors=(replace(tables, size_bytes=ends), output, *layers))
+
+
 LLAMA_8B = dense()
 QWEN_7B = dense(
     "qwen2",
@@ -85,3 +99,20 @@ def machine(
 ) -> HostSnapshot:
     memory = Memory(ram_bytes, ram_bytes if available is None else available, limit)
     return HostSnapshot("linux", "x86_64", Cpu("CPU", physical, logical), memory)
+
+
+def cpu_worker(model: ModelFacts, *, slots: int = 1, ctx: int = 4096, **more: Any) -> WorkerPlan:
+    """A worker without accelerators; `ctx` is tokens per slot."""
+    return WorkerPlan(
+        id="w0",
+        model_path=model.path,
+        model_id="sample",
+        devices=(CPU_DEVICE,),
+        gpu_layers=0,
+        tensor_split=(),
+        slots=slots,
+        lanes=min(slots - 1, 1),
+        ctx=ctx,
+        threads=4,
+        **more,
+    )

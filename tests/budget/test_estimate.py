@@ -10,14 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local_swarm.budget import Load, worker_parts
+from local_swarm.budget.beside import partial_bytes
 from local_swarm.budget.compute import Compute, compute_size
 from local_swarm.budget.context import Setting, context_size
+from local_swarm.budget.groups import CPU_GROUP
 from local_swarm.budget.kv import CACHE_TYPES, Cells, can_hold, cells
+from local_swarm.budget.pricing import Pricer
 from local_swarm.budget.weights import output_bytes, weights_bytes
 from local_swarm.domain.memory import MIB
 from local_swarm.domain.model import Recurrence
-from tests.budget.samples import LLAMA_8B, MEASURED_BUILD, QWEN_7B, SMALL, dense
+from tests.budget.samples import LLAMA_8B, MEASURED_BUILD, QWEN_7B, SMALL, cpu_worker, dense
 
 SPLIT, UNIFIED = False, True
 
@@ -161,34 +163,44 @@ def test_layers_without_heads_keep_no_cache():
     assert context_size(one, Setting(256)).bytes * 2 == context_size(model, Setting(256)).bytes
 
 
+def sizes(model, *, build=None, with_weights=True, **worker):
+    """All parts of a worker without accelerators, by kind."""
+    parts = Pricer(model, build).parts(
+        cpu_worker(model, **worker), CPU_GROUP, with_weights=with_weights
+    )
+    assert {part.device for part in parts} == {"cpu"}
+    assert len({part.kind for part in parts}) == len(parts)
+    return {part.kind: part.bytes for part in parts}
+
+
 def test_a_worker_s_parts_by_kind():
-    parts = {
-        part.kind: part.bytes for part in worker_parts(QWEN_7B, Load(4, 8192, build=MEASURED_BUILD))
-    }
-    assert parts == {
+    assert sizes(QWEN_7B, slots=4, ctx=8192, build=MEASURED_BUILD) == {
         "weights": 4_677_120_000,
         "kv": 1_879_048_192,
         "output": 2_433_024,
         "compute": 154_152_992,
         "prompt_cache": 256 * MIB,
+        "process": 24 * MIB + 420 * 152_064,
     }
 
 
 def test_recurrent_state_is_a_part_of_its_own():
-    sizes = Recurrence(conv_kernel=4, inner=1536, state=16)
-    mamba = replace(dense("mamba", layers=4, embedding=768), recurrence=sizes)
-    parts = {part.kind: part.bytes for part in worker_parts(mamba, Load(2, 4096))}
+    recurrence = Recurrence(conv_kernel=4, inner=1536, state=16)
+    mamba = replace(dense("mamba", layers=4, embedding=768), recurrence=recurrence)
+    parts = sizes(mamba, slots=2, ctx=4096, ctx_checkpoints=3)
     assert parts["recurrent"] == 2 * 4 * 4 * (3 * 1536 + 16 * 1536)
+    assert parts["checkpoints"] == 2 * 3 * partial_bytes(mamba, Setting(2 * 4096, slots=2))
     assert "kv" not in parts
 
 
 def test_a_second_worker_shares_the_weights_of_the_first():
-    parts = worker_parts(QWEN_7B, Load(slots=1, ctx=4096), with_weights=False)
-    assert "weights" not in {part.kind for part in parts}
+    alone, second = sizes(QWEN_7B), sizes(QWEN_7B, with_weights=False)
+    assert alone == second | {"weights": weights_bytes(QWEN_7B, mapped=True)}
+    assert "weights" not in second
 
 
-def total(model, **load):
-    return sum(part.bytes for part in worker_parts(model, Load(**load)))
+def total(model, **worker):
+    return sum(sizes(model, **worker).values())
 
 
 @settings(deadline=None)
@@ -200,8 +212,8 @@ def total(model, **load):
     unified=st.booleans(),
 )
 def test_more_context_never_costs_less(ctx, more, slots, kv, unified):
-    load = {"slots": slots, "cache_type_k": kv, "cache_type_v": kv, "kv_unified": unified}
-    assert total(SMALL, ctx=ctx, **load) <= total(SMALL, ctx=ctx + more, **load)
+    worker = {"slots": slots, "cache_type_k": kv, "cache_type_v": kv, "kv_unified": unified}
+    assert total(SMALL, ctx=ctx, **worker) <= total(SMALL, ctx=ctx + more, **worker)
 
 
 @settings(deadline=None)

@@ -7,14 +7,15 @@ from hypothesis import strategies as st
 
 from local_swarm.budget import Wishes, plan
 from local_swarm.budget.limits import usable_cores
+from local_swarm.domain.hardware import Device
 from local_swarm.domain.memory import GIB, MIB
 from local_swarm.domain.plan import Plan
 from local_swarm.errors import FitError, UsageError
-from tests.budget.samples import dense, machine
+from tests.budget.samples import dense, machine, spread
 
 auto = st.just("auto")
 sizes = st.integers(64 * MIB, 96 * GIB)
-hosts = st.builds(
+bare_hosts = st.builds(
     machine,
     ram_bytes=sizes,
     available=st.none() | sizes,
@@ -22,8 +23,31 @@ hosts = st.builds(
     physical=st.none() | st.integers(1, 32),
     logical=st.integers(1, 64),
 )
+
+
+@st.composite
+def equipped(draw):
+    """A machine with up to four accelerators."""
+    host, gpus = draw(bare_hosts), []
+    for number in range(draw(st.integers(0, 4))):
+        backend = draw(st.sampled_from(["CUDA", "CUDA", "CUDA", "ROCm", "Vulkan", "Metal"]))
+        total = draw(st.none() | st.integers(0, 48 * GIB) | st.just(24 * GIB))
+        free = None if total is None else draw(st.none() | st.integers(0, total))
+        integrated = draw(st.sampled_from([False, False, None, True]))
+        gpus.append(
+            Device(
+                f"{backend}{number}", None, None, None, backend, total, free, None,
+                integrated=integrated,
+            )
+        )  # fmt: skip
+    return replace(host, devices=tuple(gpus))
+
+
+hosts = bare_hosts | equipped()
 models = st.builds(
-    dense,
+    lambda *args, evenly, **facts: (
+        spread(dense(*args, **facts)) if evenly else dense(*args, **facts)
+    ),
     st.sampled_from(["llama", "qwen2", "gemma3", "qwen3moe"]),
     layers=st.integers(1, 48),
     embedding=st.sampled_from([128, 1536, 4096]),
@@ -35,6 +59,7 @@ models = st.builds(
     context_train=st.integers(64, 200_000),
     weights=st.integers(1, 24 * GIB),
     experts_used=st.sampled_from([0, 0, 8]),
+    evenly=st.booleans(),
 )
 wishes = st.builds(
     Wishes,
@@ -44,7 +69,9 @@ wishes = st.builds(
     slots=auto | auto | st.integers(1, 34),
     ctx=auto | st.integers(1, 70_000),
     threads=auto | auto | st.integers(1, 4),
-    ram_fraction=st.floats(0.1, 1),
+    ram_fraction=auto | st.floats(0.1, 1),
+    gpu_memory_fraction=st.floats(0.1, 1),
+    gpu_layers=auto | auto | auto | st.integers(0, 60),
     reserve_bytes=st.integers(0, GIB),
     cache_ram_mib=st.integers(0, 512),
 )
@@ -72,14 +99,53 @@ def attempt(host, model, asked) -> Plan | None:
 def test_no_plan_exceeds_what_may_be_used(host, model, asked):
     made = attempt(host, model, asked)
     assume(made is not None)
-    (cpu,) = made.budget
+    cpu, *gpus = made.budget
     memory = host.memory
-    assert cpu.planned_bytes <= cpu.usable_bytes
-    assert cpu.usable_bytes <= memory.total_bytes * asked.ram_fraction
     assert cpu.usable_bytes <= min(memory.available_bytes, memory.limit_bytes or 1 << 60)
-    parts = [part for worker in made.workers for part in worker.parts]
-    assert sum(part.bytes for part in parts) == cpu.planned_bytes
-    assert all(part.device == "cpu" and part.bytes > 0 for part in parts)
+    if asked.ram_fraction != "auto":
+        assert cpu.usable_bytes <= memory.total_bytes * asked.ram_fraction
+    in_ram = {
+        device.id
+        for device in host.devices
+        if device.integrated and (device.total_bytes or 0) <= memory.total_bytes
+    }
+    assert all(part.bytes > 0 for worker in made.workers for part in worker.parts)
+    for budget in made.budget:
+        assert budget.planned_bytes <= budget.usable_bytes
+        theirs = in_ram | {"cpu"} if budget.device == "cpu" else {budget.device}
+        parts = [p.bytes for w in made.workers for p in w.parts if p.device in theirs]
+        assert sum(parts) == budget.planned_bytes
+    known = {gpu.device for gpu in gpus} | {"cpu"}
+    assert {p.device for w in made.workers for p in w.parts} <= known
+
+
+@law
+@given(hosts, models, wishes)
+def test_what_may_be_used_leaves_the_reserve_and_others_alone(host, model, asked):
+    made = attempt(host, model, asked)
+    assume(made is not None)
+    for budget in made.budget[1:]:
+        device = next(d for d in host.devices if d.id == budget.device)
+        if not device.integrated:
+            free = device.total_bytes if device.free_bytes is None else device.free_bytes
+            assert budget.usable_bytes <= free
+            assert budget.usable_bytes <= budget.total_bytes * asked.gpu_memory_fraction
+
+
+@law
+@given(hosts, models, wishes)
+def test_every_worker_has_its_devices_and_all_layers_a_place(host, model, asked):
+    made = attempt(host, model, asked)
+    assume(made is not None)
+    for worker in made.workers:
+        if worker.devices == ("cpu",):
+            assert (worker.gpu_layers, worker.tensor_split, worker.pins) == (0, (), ())
+            continue
+        assert 0 < worker.gpu_layers <= model.layers + 1
+        assert len(worker.tensor_split) in (0, len(worker.devices))
+        assert bool(worker.tensor_split) == (len(worker.devices) > 1)
+        backends = {device.rstrip("0123456789") for device in worker.devices}
+        assert len(backends) == 1
 
 
 @law
@@ -123,14 +189,25 @@ def test_every_slot_has_the_context_it_is_promised(host, model, asked):
         assert 1 <= worker.ctx <= model.context_train
         assert worker.ctx == model.context_train or worker.ctx % 256 == 0
         if asked.ctx == "auto":
-            assert min(4096, model.context_train) <= worker.ctx <= 16384
+            assert min(4096, model.context_train) <= worker.ctx
+            assert worker.ctx <= 16384 or worker.devices != ("cpu",)
         else:
             assert worker.ctx >= min(asked.ctx, model.context_train)
 
 
+def worth(plan, model, asked):
+    """What was asked for and is given, in the order in which it is given up."""
+    first = plan.workers[0]
+    promised = min(first.ctx, model.context_train, 16384 if asked.ctx == "auto" else 1 << 60)
+    on_gpu = first.devices != ("cpu",)
+    whole = first.gpu_layers > model.layers and not first.cpu_moe_layers
+    kept = plan.voters, first.lanes, first.cache_type_k == "f16"
+    return on_gpu, not on_gpu or whole or asked.gpu_layers != "auto", promised, *kept
+
+
 @law
-@given(hosts, models, wishes, extra, extra, extra)
-def test_more_memory_never_gives_a_worse_plan(host, model, asked, total, available, limit):
+@given(hosts, models, wishes, extra, extra, extra, st.lists(extra, min_size=4, max_size=4))
+def test_more_memory_never_gives_a_worse_plan(host, model, asked, total, available, limit, more):
     poor = attempt(host, model, asked)
     assume(poor is not None)
     memory = host.memory
@@ -140,10 +217,18 @@ def test_more_memory_never_gives_a_worse_plan(host, model, asked, total, availab
         available_bytes=memory.available_bytes + available,
         limit_bytes=None if memory.limit_bytes is None else memory.limit_bytes + limit,
     )
-    rich = attempt(replace(host, memory=richer), model, asked)
+    devices = tuple(
+        device if device.integrated or device.total_bytes is None else replace(
+            device,
+            total_bytes=device.total_bytes + size,
+            free_bytes=None if device.free_bytes is None else device.free_bytes + size,
+        )
+        for device, size in zip(host.devices, more, strict=False)
+    )  # fmt: skip
+    assume(not any(d.integrated for d in host.devices) or not total)
+    rich = attempt(replace(host, memory=richer, devices=devices), model, asked)
     assert rich is not None
-    assert rich.voters >= poor.voters
-    assert rich.workers[0].ctx >= poor.workers[0].ctx
+    assert worth(rich, model, asked) >= worth(poor, model, asked)
 
 
 @law

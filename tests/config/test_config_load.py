@@ -250,6 +250,30 @@ def test_a_variable_is_read_by_the_type_of_its_setting(desk, variable, text, val
     assert getattr(getattr(config, section), key) == value
 
 
+@pytest.mark.parametrize("text", ["2,1", "2, 1", "[2, 1]", "[2.0, 1]"])
+def test_numbers_of_a_list_are_read_from_the_environment(desk, text):
+    split = desk.load(env={"LSWARM_SWARM__TENSOR_SPLIT": text}).config.swarm.tensor_split
+    assert split == (2.0, 1.0)
+    assert [type(part) for part in split] == [float, float]
+
+
+def test_numbers_of_a_list_are_read_from_a_file(from_user_file: FromText):
+    split = from_user_file("[swarm]\ntensor_split = [2, 1]\n").config.swarm.tensor_split
+    assert split == (2.0, 1.0)
+    assert [type(part) for part in split] == [float, float]
+
+
+@pytest.mark.parametrize("text", ["2,x", "2,-1", "2,nan", "2,inf", '[2, "x"]', "true"])
+def test_what_is_no_list_of_numbers_is_told_with_what_is_allowed(desk, text):
+    with pytest.raises(ConfigError) as caught:
+        desk.load(env={"LSWARM_SWARM__TENSOR_SPLIT": text})
+    assert "swarm.tensor_split is" in caught.value.message
+    assert "(from environment LSWARM_SWARM__TENSOR_SPLIT)" in caught.value.message
+    assert "must be a list of numbers, each from 0 to 1000000" in caught.value.message
+    with pytest.raises(BadValue, match="a list of numbers"):
+        checked(SETTINGS["swarm.tensor_split"], parsed(SETTINGS["swarm.tensor_split"], text))
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "example.com", "[::1]"])
 def test_a_host_others_can_reach_needs_a_key(desk, host):
     env = {"LSWARM_SERVER__HOST": host}

@@ -54,9 +54,13 @@ class FakeEngine:
 
     name: str = "fake"
     capabilities: Capabilities = field(default_factory=Capabilities)
+    finds_devices: bool = False
 
     def available(self) -> Availability:
         return Availability(True)
+
+    def devices(self) -> str | None:
+        return None
 
     def launch(
         self,

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from local_swarm.domain.plan import WorkerPlan
+from local_swarm.domain.plan import DRAFT_TOKENS, WorkerPlan
 from local_swarm.engines import extra_args
-from local_swarm.engines.environment import pin, worker_environment
+from local_swarm.engines.environment import VISIBLE, is_pinnable, pin, worker_environment
 from local_swarm.engines.flags import plan_flags
 from local_swarm.engines.xllamacpp_flags import FLAGS
 from local_swarm.errors import EngineError, UsageError
@@ -90,6 +90,8 @@ def test_all_that_a_plan_says_is_closed_to_the_user(worker: WorkerPlan) -> None:
         tensor_split=(1.0, 1.0),
         cpu_moe_layers=1,
         cpu_range="0-1",
+        mmproj="p",
+        draft="d",
     )
     for flag in extra_args.flags_in([*words, *flags(worker)]):
         with pytest.raises(UsageError, match=flag):
@@ -176,11 +178,62 @@ def test_what_the_plan_and_the_gateway_own_is_refused_by_name(flag: str) -> None
     assert refusal.value.hint
 
 
-@pytest.mark.parametrize("flag", ["--mmproj", "--no-mmproj", "--spec-type", "-md", "--lora"])
+@pytest.mark.parametrize("flag", ["--lora", "--control-vector"])
 def test_what_the_plan_does_not_count_yet_comes_later(flag: str) -> None:
     with pytest.raises(UsageError, match="does not count its memory") as refusal:
         extra_args.check([flag])
     assert "comes with a later version" in refusal.value.hint
+
+
+@pytest.mark.parametrize(
+    ("flag", "setting"),
+    [
+        ("--mmproj", "models.mmproj"),
+        ("-mm", "models.mmproj"),
+        ("--no-mmproj-offload", "models.mmproj"),
+        ("--image-max-tokens", "models.mmproj"),
+        ("-md", "models.draft"),
+        ("--spec-type", "models.draft"),
+        ("--spec-draft-n-max", "models.draft"),
+        ("--gpu-layers-draft", "models.draft"),
+    ],
+)
+def test_projector_and_draft_are_settings(flag: str, setting: str) -> None:
+    with pytest.raises(UsageError, match="counts the memory") as refusal:
+        extra_args.check([flag, "x"])
+    assert setting in (refusal.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "flag", ["--log-disable", "--log-jsonl", "--log_jsonl", "--log-colors", "--log-file"]
+)
+def test_nothing_may_hide_what_the_engine_prints(flag: str) -> None:
+    with pytest.raises(UsageError, match=flag.replace("_", "-")) as refusal:
+        extra_args.check([flag])
+    assert "logs.dir" in (refusal.value.hint or "")
+
+
+def test_a_plan_without_projector_or_draft_says_nothing_of_them(worker: WorkerPlan) -> None:
+    assert not {"--mmproj", "--mmproj-offload", "-md", "--spec-type"} & set(flags(worker))
+
+
+def test_a_projector_is_on_the_gpu_where_the_worker_has_one(worker: WorkerPlan) -> None:
+    words = flags(worker, mmproj="/models/eyes.gguf")
+    assert value(words, "--mmproj") == "/models/eyes.gguf"
+    assert "--no-mmproj-offload" in words
+    on_gpu = flags(worker, mmproj="/models/eyes.gguf", devices=("CUDA0",))
+    assert "--mmproj-offload" in on_gpu
+    assert "--no-mmproj-offload" not in on_gpu
+
+
+def test_a_draft_runs_as_the_model_does(worker: WorkerPlan) -> None:
+    words = flags(worker, draft="/models/draft.gguf", cache_type_k="q8_0", cache_type_v="q5_1")
+    assert value(words, "-md") == "/models/draft.gguf"
+    assert value(words, "--spec-type") == "draft-simple"
+    assert value(words, "--spec-draft-n-max") == str(DRAFT_TOKENS)
+    assert (value(words, "-ctkd"), value(words, "-ctvd")) == ("q8_0", "q5_1")
+    assert value(words, "-ngld") == "0"
+    assert int(value(flags(worker, draft="d", devices=("CUDA0",)), "-ngld")) > 512
 
 
 def test_every_owner_says_why_and_what_instead() -> None:
@@ -215,6 +268,10 @@ def test_a_cpu_worker_sees_no_gpu(worker: WorkerPlan) -> None:
         (("Vulkan2",), {"GGML_VK_VISIBLE_DEVICES": "2"}),
         (("SYCL0",), {"ONEAPI_DEVICE_SELECTOR": "level_zero:0"}),
         (("MTL0",), {}),
+        (("MUSA1",), {"MUSA_VISIBLE_DEVICES": "1"}),
+        (("CANN1", "CANN0"), {"ASCEND_RT_VISIBLE_DEVICES": "1,0"}),
+        (("OpenCL0",), {"GGML_OPENCL_DEVICE": "0"}),
+        (("GPUOpenCL",), {}),
     ],
 )
 def test_a_gpu_worker_sees_its_devices_only(
@@ -235,6 +292,46 @@ def test_numbers_and_uuids_of_one_backend_are_not_mixed(devices: tuple[str, ...]
     assert refusal.value.hint
 
 
+@pytest.mark.parametrize(
+    "devices", [("MIG-a", "MIG-b"), ("GPU-a", "MIG-b"), ("OpenCL0", "OpenCL1")]
+)
+def test_devices_that_no_process_sees_together_are_refused(devices: tuple[str, ...]) -> None:
+    with pytest.raises(EngineError, match="only one") as refusal:
+        pin(devices)
+    assert refusal.value.hint
+
+
+@pytest.mark.parametrize(
+    ("device", "given", "expected"),
+    [
+        ("ROCm1", "3,5", "5"),
+        ("ROCm0", "GPU-a1", "GPU-a1"),
+        ("ROCm2", "3,5", "2"),
+        ("ROCm0", "", "0"),
+        ("Vulkan0", "1", "1"),
+        ("SYCL1", "level_zero:2,4", "level_zero:4"),
+        ("SYCL0", "opencl:1", "level_zero:0"),
+        ("GPU-aa", "3,5", "GPU-aa"),
+        ("OpenCL1", "0,7", "1"),
+    ],
+)
+def test_a_number_counts_among_what_we_were_shown(device: str, given: str, expected: str) -> None:
+    inherited = dict.fromkeys(VISIBLE.values(), given)
+    assert expected in pin((device,), inherited=inherited).values()
+
+
+def test_a_worker_is_pinned_by_its_pins(worker: WorkerPlan) -> None:
+    pinned = replace(worker, devices=("CUDA1",), pins=("GPU-aa",))
+    assert worker_environment(pinned, "k")["CUDA_VISIBLE_DEVICES"] == "GPU-aa"
+    by_number = replace(worker, devices=("CUDA1",))
+    assert worker_environment(by_number, "k")["CUDA_VISIBLE_DEVICES"] == "1"
+
+
+@pytest.mark.parametrize(("device", "can"), [("CUDA0", True), ("cpu", True), ("HTP0", False)])
+def test_what_can_be_pinned_is_known_before(device: str, can: bool) -> None:
+    assert is_pinnable(device) is can
+
+
 def test_numbers_and_uuids_of_two_backends_are() -> None:
     pins = pin(("GPU-aa-bb", "ROCm1"))
     assert (pins["CUDA_VISIBLE_DEVICES"], pins["HIP_VISIBLE_DEVICES"]) == ("GPU-aa-bb", "1")
@@ -247,5 +344,24 @@ def test_a_device_that_cannot_be_pinned_is_refused(device: str) -> None:
 
 
 def test_the_runner_knows_every_flag_of_a_plan(worker: WorkerPlan) -> None:
-    words = flags(worker, cpu_moe_layers=1, cpu_range="0-1", tensor_split=(1.0,), repack=True)
-    assert set(extra_args.flags_in([*words, "--no-repack", "-kvu"])) <= set(FLAGS)
+    changes = {"cpu_moe_layers": 1, "cpu_range": "0-1", "tensor_split": (1.0,), "repack": True}
+    words = flags(worker, **changes, mmproj="p", draft="d")
+    on_gpu = flags(worker, mmproj="p", devices=("CUDA0",))
+    assert set(extra_args.flags_in([*words, *on_gpu, "--no-repack", "-kvu"])) <= set(FLAGS)
+
+
+def test_the_runner_knows_no_flag_that_nobody_may_say(worker: WorkerPlan) -> None:
+    """A row that no plan emits and no user may pass is a row too many."""
+    changes = {"cpu_moe_layers": 1, "cpu_range": "0-1", "tensor_split": (1.0,)}
+    here = flags(worker, **changes, mmproj="p", draft="d", kv_unified=True, repack=True)
+    said = {*here, *flags(worker, mmproj="p", devices=("CUDA0",))}
+    for row in FLAGS.values():
+        assert said & set(row.names) or any(is_open(name) for name in row.names), row.names
+
+
+def is_open(flag: str) -> bool:
+    try:
+        extra_args.check([flag])
+    except UsageError:
+        return False
+    return True

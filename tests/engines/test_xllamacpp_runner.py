@@ -17,7 +17,7 @@ from local_swarm.engines.flag_table import Flag, FlagError
 from local_swarm.engines.xllamacpp import RUNNER
 from local_swarm.engines.xllamacpp_flags import FLAGS, apply, parse
 from local_swarm.engines.xllamacpp_runner import make_params
-from local_swarm.engines.xllamacpp_values import cpu_mask, cpu_range, experts_on_cpu, tensor_split
+from local_swarm.engines.xllamacpp_values import cpu_range, experts_on_cpu, tensor_split
 
 # Starts its arguments, says their pid, and waits to be killed.
 PARENT = """
@@ -28,7 +28,7 @@ child.wait()
 """
 
 
-@pytest.mark.parametrize("argv", [["--bogus"], ["--lora", "x"], ["word"], ["-md", "draft"]])
+@pytest.mark.parametrize("argv", [["--bogus"], ["--lora", "x"], ["word"], ["-hfd", "draft"]])
 def test_an_unknown_flag_is_named_with_the_native_engine_as_the_way(argv: list[str]) -> None:
     with pytest.raises(FlagError, match=rf"'{argv[0]}'.*llama-server"):
         parse(argv)
@@ -92,16 +92,16 @@ def test_a_key_is_one_key_whatever_is_in_it(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_values_are_read_as_llama_cpp_reads_them() -> None:
     assert [i for i, used in enumerate(cpu_range("2-4")) if used] == [2, 3, 4]
-    assert [i for i, used in enumerate(cpu_mask("0x5")) if used] == [0, 2]
     assert tensor_split("3,1")[:3] == [3.0, 1.0, 0.0]
     assert experts_on_cpu("2").count("=CPU") == 2
     assert parse(["--top_k", "5"])[0][1] == 5
 
 
 SAMPLES = {"-ctk": "q8_0", "-ctv": "q4_0", "-fa": "on", "--fit": "off", "-fit": "off"}
-SAMPLES |= {"-dev": "none", "-Cr": "0-1", "-Crb": "0-1", "-C": "3", "-Cb": "3", "-ts": "1,1"}
-SAMPLES |= {"--rope-scaling": "yarn", "--pooling": "mean", "--numa": "isolate", "-lm": "mmap"}
-SAMPLES |= {"-sm": "row", "--reasoning-format": "none", "--chat-template-kwargs": '{"a": 1}'}
+SAMPLES |= {"-dev": "none", "-Cr": "0-1", "-Crb": "0-1", "-ts": "1,1"}
+SAMPLES |= {"--rope-scaling": "yarn", "--numa": "isolate"}
+SAMPLES |= {"--spec-type": "draft-simple", "-ctkd": "q8_0", "-ctvd": "q4_0"}
+SAMPLES |= {"--reasoning-format": "none", "--chat-template-kwargs": '{"a": 1}'}
 SAMPLES |= {"--samplers": "top_k;temperature", "--chat-template-file": os.devnull}
 
 
@@ -117,7 +117,8 @@ def test_flags_arrive_where_the_server_looks() -> None:
     xl = pytest.importorskip("xllamacpp")
     params = xl.CommonParams()
     words = "-c 4096 -np 4 -kvu -ctk q8_0 -fa off --no-repack --fit off -ngl 0 -t 3 -tb 2"
-    words += " --temp 0.5 --seed -1 -Crb 1-2 --metrics -lm mmap+mlock"
+    words += " --temp 0.5 --seed -1 -Crb 1-2 --metrics --no-mmproj-offload"
+    words += " --mmproj eyes -md draft --spec-type draft-simple --spec-draft-n-max 5 -ctkd q8_0"
     apply(xl, params, parse(words.split()))
     assert (params.n_ctx, params.n_parallel, params.kv_unified) == (4096, 4, True)
     assert params.cache_type_k == xl.ggml_type.GGML_TYPE_Q8_0
@@ -129,7 +130,12 @@ def test_flags_arrive_where_the_server_looks() -> None:
     assert params.sampling.seed == 2**32 - 1
     assert params.sampling.user_sampling_config != 0
     assert params.cpuparams_batch.mask_valid
-    assert params.load_mode == xl.llama_load_mode.LLAMA_LOAD_MODE_MMAP_MLOCK
+    assert (params.mmproj.path, params.mmproj_use_gpu) == ("eyes", False)
+    draft = params.speculative.draft
+    assert (draft.mparams.path, draft.n_max) == ("draft", 5)
+    assert draft.cache_type_k == xl.ggml_type.GGML_TYPE_Q8_0
+    simple = xl.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE
+    assert list(params.speculative.types) == [simple]
 
 
 def ended(*argv: str, cwd: Path, **env: str) -> tuple[int, str]:

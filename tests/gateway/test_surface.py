@@ -27,7 +27,7 @@ async def test_status_matches_its_contract() -> None:
     assert set(body["workers"][0]) == {
         "id", "engine", "state", "pid", "port", "slots", "slots_busy", "ctx", "restarts",
         "requests", "latency_ms_avg", "tokens_per_s", "planned_bytes", "observed_bytes",
-        "drift",
+        "drift", "device_memory",
     }  # fmt: skip
     assert sum(w["requests"] for w in body["workers"]) == 1
     assert body["workers"][0]["observed_bytes"] > 0

@@ -5,6 +5,7 @@
  *   FAKE_NVML_HANG       seconds that initialisation takes
  *   FAKE_NVML_NO_MEMORY  memory is "not supported", as on machines with one memory for all
  *   FAKE_NVML_MIG        number of MIG instances that the last card is cut into
+ *   FAKE_NVML_USED_FILE  a file with the MiB used on each device, read at every question (1024)
  *   FAKE_NVML_HELD_MIB   memory that one other process holds on each card; "hidden" for unknown
  *
  * Built with -DOLD it lacks what drivers of before 2020 lack. Handles are numbers: 1, 2, ... for
@@ -31,6 +32,16 @@ static int number(const char *name, int otherwise) {
     return text ? atoi(text) : otherwise;
 }
 static long of(void *handle) { return (long)handle; }
+static u64 used(void) {
+    const char *path = getenv("FAKE_NVML_USED_FILE");
+    unsigned mib = 1024;
+    FILE *file = path ? fopen(path, "r") : NULL;
+    if (file) {
+        if (fscanf(file, "%u", &mib) != 1) mib = 1024;
+        fclose(file);
+    }
+    return (u64)mib << 20;
+}
 static int is_part(void *handle) { return of(handle) > 1000; }
 static int is_cut(void *handle) {
     return number("FAKE_NVML_MIG", 0) && of(handle) == number("FAKE_NVML_GPUS", 2);
@@ -57,6 +68,14 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle) {
     *handle = (void *)(long)(index + 1);
     return OK;
 }
+int nvmlDeviceGetHandleByUUID(const char *uuid, void **handle) {
+    long index = strtol(uuid + 4, NULL, 16);
+    long most = strncmp(uuid, "MIG-", 4) ? number("FAKE_NVML_GPUS", 2)
+                                         : 1000 + number("FAKE_NVML_MIG", 0);
+    if (index < 1 || index > most) return NOT_FOUND;
+    *handle = (void *)index;
+    return OK;
+}
 int nvmlDeviceGetName(void *handle, char *out, unsigned length) {
     snprintf(out, length, is_part(handle) ? "NVIDIA Pretend MIG 1g.10gb" : "NVIDIA Pretend 24");
     return OK;
@@ -68,7 +87,7 @@ int nvmlDeviceGetUUID(void *handle, char *out, unsigned length) {
 int nvmlDeviceGetMemoryInfo(void *handle, memory_t *out) {
     if (getenv("FAKE_NVML_NO_MEMORY")) return NOT_SUPPORTED;
     out->total = is_part(handle) ? 10ULL << 30 : 24ULL << 30;
-    out->used = 1ULL << 30;
+    out->used = used();
     out->free = out->total - out->used;
     return OK;
 }

@@ -74,7 +74,8 @@ def test_experts_are_counted(facts):
     [
         ({"general__architecture": None}, "does not name its architecture"),
         ({"general__architecture": 7}, "does not name its architecture"),
-        ({"general__architecture": "clip"}, "no clip.block_count"),
+        ({"general__architecture": "clip"}, "projector, not a language model"),
+        ({"general__architecture": "odd"}, "no odd.block_count"),
         ({"llama__block_count": None}, "no llama.block_count"),
         ({"llama__context_length": None}, "no llama.context_length"),
         ({"llama__embedding_length": "wide"}, "llama.embedding_length is wide"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import signal
 import subprocess
@@ -11,12 +12,13 @@ import psutil
 import pytest
 
 from local_swarm.domain.launch import LaunchSpec
-from local_swarm.domain.worker import WorkerState
+from local_swarm.domain.worker import DeviceMemory, WorkerState
 from local_swarm.supervisor import runfile
+from local_swarm.supervisor.fleet import Fleet
 from local_swarm.supervisor.logs import WorkerLog
 from local_swarm.supervisor.process import spawn
 from local_swarm.supervisor.runfile import ProcessId, RunFile
-from tests.swarms import PATIENCE_S, Shape, fleet_of, states, until
+from tests.swarms import PATIENCE_S, QUICK, Shape, fleet_of, states, until
 
 
 def child_of(fleet, worker="w0"):
@@ -97,19 +99,62 @@ async def test_a_program_that_does_not_exist_is_a_death_not_an_exception(tmp_pat
     launch = job.launch
 
     def missing():
-        import dataclasses
-
         return dataclasses.replace(launch(), argv=(str(tmp_path / "no-such-program"),))
-
-    import dataclasses
-
-    from local_swarm.supervisor.fleet import Fleet
-    from tests.swarms import QUICK
 
     async with Fleet([dataclasses.replace(job, launch=missing)], QUICK, run_token="t") as fleet:
         fleet.start()
         await until(fleet, lambda: states(fleet) == [WorkerState.FAILED])
         assert any("no-such-program" in line for line in fleet.keepers["w0"].deaths[-1].log_tail)
+
+
+@dataclasses.dataclass
+class Watch:
+    """Writes down when it is called."""
+
+    calls: list[str]
+
+    def before(self) -> None:
+        self.calls.append("before")
+
+    def ready(self) -> tuple[DeviceMemory, ...]:
+        self.calls.append("ready")
+        return (DeviceMemory("CUDA0", 1, 2),)
+
+    def ended(self) -> None:
+        self.calls.append("ended")
+
+
+async def test_each_life_s_devices_are_measured_around_its_start() -> None:
+    calls: list[str] = []
+    job = Shape().job(0)
+
+    def launch() -> LaunchSpec:
+        calls.append("launch")
+        return job.launch()
+
+    watched = dataclasses.replace(job, launch=launch, watch=lambda: Watch(calls))
+    async with Fleet([watched], QUICK, run_token="t") as fleet:
+        fleet.start()
+        await until(fleet, lambda: bool(fleet.endpoints()))
+        (status,) = await fleet.status()
+        assert status.device_memory == (DeviceMemory("CUDA0", 1, 2),)
+        before = fleet.endpoints()[0]
+        fleet.served("w0", before.generation)
+        os.kill(child_of(fleet).pid, signal.SIGKILL)
+        await fleet.death_of("w0", before.generation, PATIENCE_S)
+        await until(fleet, lambda: bool(fleet.endpoints()))
+    assert calls == ["before", "launch", "ready", "ended"] * 2
+
+
+async def test_a_life_that_never_was_ready_ends_its_measuring() -> None:
+    calls: list[str] = []
+    job = Shape(script={"start_exit": 3}).job(0)
+    watched = dataclasses.replace(job, watch=lambda: Watch(calls))
+    policy = dataclasses.replace(QUICK, half_open_s=60.0)
+    async with Fleet([watched], policy, run_token="t") as fleet:
+        fleet.start()
+        await until(fleet, lambda: states(fleet) == [WorkerState.FAILED])
+    assert calls == ["before", "ended"] * len(fleet.keepers["w0"].deaths)
 
 
 SUPERVISOR = """

@@ -1,0 +1,236 @@
+"""One way to run one model on a machine, priced: its workers, and whether they fit. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from local_swarm.budget.case import Case, Layout
+from local_swarm.budget.groups import Group
+from local_swarm.budget.limits import Pool
+from local_swarm.budget.pricing import LAYERED, Placement, Pricer, setting_of
+from local_swarm.budget.split import balanced
+from local_swarm.domain.model import ModelFacts
+from local_swarm.domain.plan import CPU_DEVICE, DeviceBudget, WorkerPlan
+
+GPU_THREADS = 4  # a worker whose layers are all on a GPU has little to compute
+LEAST_OFFLOAD = 4  # with less than a fourth of the layers on a GPU, the CPU alone is as fast
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """`planned` is bytes by device; what lies on an integrated device is in `cpu` as well."""
+
+    layout: Layout
+    workers: tuple[WorkerPlan, ...]
+    pools: tuple[Pool, ...]
+    planned: Mapping[str, int]
+
+    @property
+    def ctx(self) -> int:
+        return self.workers[0].ctx
+
+    @property
+    def cache_type(self) -> str:
+        return self.workers[0].cache_type_k
+
+    @property
+    def bytes(self) -> int:
+        return sum(worker.planned_bytes for worker in self.workers)
+
+    @property
+    def lacks(self) -> tuple[tuple[Pool, int], ...]:
+        """Devices that would need more bytes than may be used, and how many."""
+        over = ((pool, self.planned[pool.device] - pool.usable_bytes) for pool in self.pools)
+        return tuple((pool, lack) for pool, lack in over if lack > 0)
+
+    @property
+    def fits(self) -> bool:
+        return not self.lacks
+
+    @property
+    def lacking_bytes(self) -> int:
+        return sum(lack for _, lack in self.lacks)
+
+    @property
+    def budget(self) -> tuple[DeviceBudget, ...]:
+        return tuple(
+            DeviceBudget(
+                device=pool.device,
+                total_bytes=pool.total_bytes,
+                usable_bytes=pool.usable_bytes,
+                planned_bytes=self.planned[pool.device],
+                others_bytes=pool.others_bytes,
+                reserve_bytes=pool.reserve_bytes,
+            )
+            for pool in self.pools
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Makes the offers of one model on one machine."""
+
+    case: Case
+    model: ModelFacts
+    model_id: str
+    pricer: Pricer
+
+    @property
+    def all_layers(self) -> int:
+        """Every layer and the output, as `-ngl` counts."""
+        return self.model.layers * self.model.loops + 1
+
+    def offer(self, layout: Layout, *, ctx: int, cache_type: str) -> Offer:
+        """Each worker with all its layers on its devices, or as many as were asked for."""
+        worker = self._worker(layout, ctx, cache_type)
+        placements = {group: self._whole(worker, group) for group in set(layout.grouping)}
+        return self._priced(layout, worker, [placements[group] for group in layout.grouping])
+
+    def offloaded(self, layout: Layout, *, ctx: int, cache_type: str) -> Offer | None:
+        """With the least left to the host: the first layers' experts, else the first layers.
+
+        None where nothing fits, or a worker shares its devices.
+        """
+        worker = self._worker(layout, ctx, cache_type)
+        if len(layout.grouping) > 1 or self.case.wishes.gpu_layers != "auto":
+            return None
+        (group,) = layout.grouping
+        places = chain(self._experts_on_host(worker, group), self._layers_on_host(worker, group))
+        offers = (self._priced(layout, worker, [placement]) for placement in places)
+        return next((offer for offer in offers if offer.fits), None)
+
+    def _worker(self, layout: Layout, ctx: int, cache_type: str) -> WorkerPlan:
+        wishes, seating, beside = self.case.wishes, layout.seating, self.pricer.beside
+        return WorkerPlan(
+            id="w0",
+            model_path=self.model.path,
+            model_id=self.model_id,
+            devices=(CPU_DEVICE,),
+            gpu_layers=0,
+            tensor_split=(),
+            slots=seating.slots,
+            lanes=seating.lanes,
+            ctx=ctx,
+            threads=1,
+            cache_type_k=cache_type,
+            cache_type_v=cache_type,
+            cache_ram_mib=wishes.cache_ram_mib,
+            ctx_checkpoints=wishes.ctx_checkpoints,
+            mmproj=beside.projector.path if beside.projector else "",
+            draft=beside.draft.path if beside.draft else "",
+        )
+
+    def _priced(self, layout: Layout, worker: WorkerPlan, placements: list[Placement]) -> Offer:
+        workers = []
+        for number, placement in enumerate(placements):
+            placed = replace(
+                self._at(worker, placement),
+                id=f"w{number}",
+                threads=self._threads(placement, len(placements)),
+            )
+            parts = self.pricer.parts(placed, placement.group, with_weights=number == 0)
+            workers.append(replace(placed, parts=parts))
+        pools = self.case.limits.pools
+        planned = Counter({pool.device: 0 for pool in pools})
+        for worker in workers:
+            planned.update(_by_device(worker))
+        planned[CPU_DEVICE] += sum(planned[pool.device] for pool in pools if pool.integrated)
+        return Offer(layout, tuple(workers), pools, planned)
+
+    def _at(self, worker: WorkerPlan, placement: Placement) -> WorkerPlan:
+        """The worker on its devices.
+
+        Where the host keeps layers, "auto" may end as no flash attention at all, because attention
+        would be computed elsewhere: there it is said.
+        """
+        if not placement.group:
+            return worker
+        pins = tuple(pool.pin or pool.device for pool in placement.group)
+        devices = tuple(pool.device for pool in placement.group)
+        return replace(
+            worker,
+            devices=devices,
+            pins=pins if pins != devices else (),
+            gpu_layers=placement.gpu_layers,
+            tensor_split=placement.split,
+            cpu_moe_layers=placement.cpu_moe_layers,
+            flash_attention="auto" if self._is_whole(placement) else "on",
+        )
+
+    def _is_whole(self, placement: Placement) -> bool:
+        return placement.gpu_layers >= self.all_layers and not placement.cpu_moe_layers
+
+    def _threads(self, placement: Placement, workers: int) -> int:
+        wished = self.case.wishes.threads
+        if wished != "auto":
+            return wished
+        each = self.case.cores // workers
+        idle = placement.group and self._is_whole(placement)
+        return min(each, GPU_THREADS) if idle else each
+
+    def _whole(self, worker: WorkerPlan, group: Group) -> Placement:
+        wished = self.case.wishes.gpu_layers
+        layers = min(self.all_layers if wished == "auto" else wished, self.all_layers)
+        if not group:
+            return Placement(group)
+        if self.case.wishes.tensor_split:
+            return Placement(group, layers, self.case.wishes.tensor_split)
+        return self._spread(worker, group, layers) or Placement(group, layers, _by_memory(group))
+
+    def _experts_on_host(self, worker: WorkerPlan, group: Group) -> Iterator[Placement]:
+        """Rising numbers of first layers whose experts stay on the host."""
+        counts = range(1, self.model.layers + 1) if self.model.experts_used else ()
+        for count in counts:
+            if placement := self._spread(worker, group, self.all_layers, cpu_moe_layers=count):
+                yield placement
+
+    def _layers_on_host(self, worker: WorkerPlan, group: Group) -> Iterator[Placement]:
+        """Falling numbers of last layers on the devices, as long as that is worth its trades."""
+        for layers in range(self.all_layers - 1, self.all_layers // LEAST_OFFLOAD, -1):
+            if placement := self._spread(worker, group, layers):
+                yield placement
+
+    def _spread(
+        self, worker: WorkerPlan, group: Group, layers: int, *, cpu_moe_layers: int = 0
+    ) -> Placement | None:
+        """So many last layers, each device as full as the others; None where they do not fit."""
+        costs = self._costs(worker, group, cpu_moe_layers)[self.all_layers - layers :]
+        if sum(costs) > sum(pool.usable_bytes for pool in group):
+            return None
+        even = Placement(group, layers, (1.0,) * len(group), cpu_moe_layers)
+        if len(group) == 1:
+            return replace(even, split=())
+        counts = balanced(costs, self._rooms(worker, even))
+        return replace(even, split=tuple(map(float, counts))) if counts else None
+
+    def _costs(self, worker: WorkerPlan, group: Group, cpu_moe_layers: int) -> tuple[int, ...]:
+        """Bytes of each layer and, last, the output, on a device of the group."""
+        setting = setting_of(worker)
+        return self.pricer.layer_bytes(setting, group[0].backend, cpu_moe_layers)
+
+    def _rooms(self, worker: WorkerPlan, even: Placement) -> list[int]:
+        """Bytes that each device has for layers: what may be used, less what comes with any."""
+        placed = self._at(worker, even)
+        parts = [p for p in self.pricer.parts(placed, even.group) if p.kind not in LAYERED]
+        computes = [p.bytes for p in parts if p.kind == "compute" and p.device != CPU_DEVICE]
+        rooms = []
+        for pool in even.group:
+            fixed = (p.bytes for p in parts if p.device == pool.device and p.kind != "compute")
+            rooms.append(pool.usable_bytes - max(computes, default=0) - sum(fixed))
+        return rooms
+
+
+def _by_memory(group: Group) -> tuple[float, ...]:
+    """Where nothing fits, a split to say by how much."""
+    sizes = tuple(float(max(1, pool.usable_bytes >> 20)) for pool in group)
+    return sizes if len(group) > 1 else ()
+
+
+def _by_device(worker: WorkerPlan) -> Counter[str]:
+    sizes: Counter[str] = Counter()
+    for part in worker.parts:
+        sizes[part.device] += part.bytes
+    return sizes
