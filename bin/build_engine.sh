@@ -5,7 +5,7 @@
 #   bin/build_engine.sh FOLDER [VERSION]
 #
 # Needs pip, cmake, ninja and a C++ compiler; takes minutes. What is built already is not built
-# again. Prints the environment variables that the tests read.
+# again. Prints the environment variables that the tests read, for a shell's `eval`.
 set -eu
 
 folder=${1:?usage: bin/build_engine.sh FOLDER [VERSION]}
@@ -29,5 +29,5 @@ cmake -S "$source" -B "$folder/build" -G Ninja \
     -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_OPENSSL=OFF >&2
 cmake --build "$folder/build" --target llama-server llama-fit-params >&2
 
-echo "export LSWARM_TEST_LLAMA_SERVER=$folder/build/bin/llama-server"
-echo "export LSWARM_TEST_LLAMA_SOURCE=$source"
+echo "export LSWARM_TEST_LLAMA_SERVER='$folder/build/bin/llama-server'"
+echo "export LSWARM_TEST_LLAMA_SOURCE='$source'"

@@ -13,7 +13,8 @@
     groups, split  devices to workers, and a worker's layers to its devices
     case           a machine and wishes: all layouts, in the order in which things are given up
     pricing, offer what one worker takes by device and kind; a layout with its workers priced
-    fit            walks models and layouts, and picks the first that fits
+    fitting, lineup   all offers of one model; the models to choose from
+    fit            walks models and ways to run them, and picks
     explain        the sentences that say why
     drift          what was planned against what the engine printed
 
@@ -25,7 +26,8 @@ from local_swarm.budget.context import Setting
 from local_swarm.budget.drafting import why_no_draft
 from local_swarm.budget.drift import observe
 from local_swarm.budget.estimate import Estimate, estimate
-from local_swarm.budget.fit import Candidate, choose, plan
+from local_swarm.budget.fit import choose, plan
+from local_swarm.budget.lineup import Candidate
 from local_swarm.budget.placement import Share, Target, place
 from local_swarm.budget.pricing import Answers, Beside, setting_of, unsure
 from local_swarm.budget.wishes import Wishes

@@ -29,10 +29,9 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Layouts that are worth the same to the user, best first, and the type of their cache."""
+    """Layouts that are worth the same to the user, best first."""
 
     layouts: tuple[Layout, ...]
-    cache_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +57,24 @@ class Case:
         return PHONE_CTX if self.is_phone else LEAST_CTX
 
     @property
+    def wants_gpus(self) -> bool:
+        """Whether the user named devices, or what to put on them."""
+        named = self.wishes.devices or self.wishes.tensor_split
+        return bool(named) or self.wishes.gpu_layers != "auto"
+
+    @property
     def without_gpus(self) -> Case:
         gpus = self.limits.gpus
         return replace(self, limits=replace(self.limits, gpus=(), idle=gpus))
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """All layouts in the order in which they are given up: f16 cache, then q8_0, voters, lane.
+        """All layouts in the order in which things are given up: voters, then the lane.
 
         Raises UsageError where no layout meets the wishes.
         """
         layouts = sorted(_layouts(self), key=_worth)
-        return tuple(
-            Stage(tuple(alike), cache_type)
-            for _, group in groupby(layouts, key=_worth)
-            for alike in [tuple(group)]
-            for cache_type in CACHE_TYPES
-        )
+        return tuple(Stage(tuple(alike)) for _, alike in groupby(layouts, key=_worth))
 
 
 def case_of(host: HostSnapshot, wishes: Wishes) -> Case:
@@ -110,11 +110,6 @@ def _layouts(case: Case) -> Iterator[Layout]:
 def _one_worker_each(case: Case) -> tuple[Grouping, ...]:
     wishes, gpus = case.wishes, case.limits.gpus
     if wishes.tensor_split:
-        if len(wishes.tensor_split) != len(gpus):
-            raise UsageError(
-                f"swarm.tensor_split has {len(wishes.tensor_split)} parts for {len(gpus)} devices.",
-                hint="Give one number for each device of swarm.devices.",
-            )
         return ((gpus or CPU_GROUP,),)
     room = case.cores // (1 if wishes.threads == "auto" else wishes.threads)
     return groupings(gpus, max(1, room))

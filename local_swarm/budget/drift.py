@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from local_swarm.domain.plan import Drift, MemoryPart, Observed
+from local_swarm.domain.plan import CPU_DEVICE, Drift, MemoryPart, Observed
 
-ROUNDING_BYTES = 6 * 1024  # of a figure printed in 0.01 MiB
-LOOSE = {"compute": 0.05}
-"""Kinds that differ between builds of an engine, and the share that counts as agreement."""
+ROUNDING_BYTES = 24 * 1024  # of a few figures printed in 0.01 MiB, added up
+LOOSE = 0.05
+"""The share by which a compute buffer may be more than planned: it differs between builds. What is
+less is no difference, since a plan may have only a bound for it."""
 FOLDED = {
     "draft_weights": "weights",
     "draft_kv": "kv",
@@ -20,6 +21,7 @@ FOLDED = {
     "mmproj_compute": "compute",
 }
 """Kinds that the engine prints under the name of another."""
+HOST_WEIGHTS = (CPU_DEVICE, "weights")
 SHARED = frozenset({"weights"})
 """Kinds that the plan counts once for several workers, which all print them."""
 
@@ -35,13 +37,24 @@ def observe(planned: Iterable[MemoryPart], printed: Iterable[MemoryPart]) -> Obs
     counted = {key: size for key, size in seen.items() if key[1] not in SHARED or key in wanted}
     kinds = {kind for _, kind in counted}
     keys = [*counted, *(k for k in wanted if k[1] in kinds and k not in counted)]
+    elsewhere = sum(size for key, size in wanted.items() if key[1] == "weights") - wanted.get(
+        HOST_WEIGHTS, 0
+    )
     drifts = (Drift(*key, wanted.get(key, 0), counted.get(key, 0)) for key in keys)
-    return Observed(sum(counted.values()), tuple(d for d in drifts if not _agrees(d)))
+    return Observed(sum(counted.values()), tuple(d for d in drifts if not _agrees(d, elsewhere)))
 
 
-def _agrees(drift: Drift) -> bool:
-    allowed = max(ROUNDING_BYTES, LOOSE.get(drift.kind, 0.0) * drift.planned_bytes)
-    return abs(drift.observed_bytes - drift.planned_bytes) <= allowed
+def _agrees(drift: Drift, elsewhere: int) -> bool:
+    """`elsewhere` is the bytes of weights on devices.
+
+    Of a file of which the host keeps part, the engine prints the range that it maps, which may hold
+    tensors that lie on devices.
+    """
+    planned, observed = drift.planned_bytes, drift.observed_bytes
+    if drift.kind == "compute":
+        return observed <= planned + max(ROUNDING_BYTES, LOOSE * planned)
+    between = elsewhere if (drift.device, drift.kind) == HOST_WEIGHTS else 0
+    return planned - ROUNDING_BYTES <= observed <= planned + between + ROUNDING_BYTES
 
 
 def _sums(parts: Iterable[MemoryPart]) -> dict[tuple[str, str], int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from local_swarm.budget.case import Case
 from local_swarm.budget.limits import Limits
 from local_swarm.budget.offer import Offer
 from local_swarm.budget.seating import CPU_VOTERS, Seating
@@ -112,18 +113,24 @@ def _place(worker: WorkerPlan) -> str:
     return " + ".join(f"{device} ({share:g} parts)" for device, share in shares)
 
 
-def idle(offer: Offer) -> Iterator[str]:
+def idle(offer: Offer, case: Case) -> Iterator[str]:
     """Accelerators that are planned for and not used."""
     used = {device for worker in offer.workers for device in worker.devices}
-    for pool in offer.pools:
-        if pool.device not in used and pool.device != CPU_DEVICE:
-            if CPU_DEVICE in used:
-                yield f"{pool.device} is not used: too little of the model fits in it."
-            else:
-                yield (
-                    f"{pool.device} is not used: the whole model does not fit in it, and split over"
-                    " several devices it would be slower."
-                )
+    free = [p.device for p in offer.pools if p.device not in used and p.device != CPU_DEVICE]
+    if not free:
+        return
+    names = f"{', '.join(free)} {'is' if len(free) == 1 else 'are'} not used: "
+    if CPU_DEVICE in used:
+        yield f"{names}a much better model runs on the CPU, or too little of this one fits there."
+    elif len(offer.workers) == case.cores:
+        yield f"{names}each worker needs a core, and there are {case.cores}."
+    elif case.wishes.workers != "auto":
+        yield f"{names}there are as many workers as asked."
+    else:
+        yield (
+            f"{names}the whole model does not fit there, and split over several devices it would"
+            " be slower."
+        )
 
 
 def spare(offer: Offer, model: ModelFacts, wishes: Wishes, asked: int) -> Iterator[str]:
@@ -144,6 +151,8 @@ def spare(offer: Offer, model: ModelFacts, wishes: Wishes, asked: int) -> Iterat
         why = "the model was trained on no longer context"
     elif wishes.ctx != "auto":
         why = "the context is as asked"
+    elif wishes.gpu_layers != "auto":
+        why = "the layers are as asked"
     elif CPU_DEVICE in used:
         why = f"a CPU reads long prompts slowly (--ctx asks for more than {asked} tokens)"
     else:
@@ -169,11 +178,16 @@ def does_not_fit(offer: Offer, what: str) -> str:
 def lacks(offer: Offer) -> str:
     """What a model lacked that was not chosen."""
     pool, lack = max(offer.lacks, key=lambda pair: pair[1])
-    where = _label(pool.device)
-    with_ = f"with {offer.layout.seating.voters} voters and {offer.ctx} tokens of context each"
+    asked = f"with {offer.layout.seating.voters} voters and {offer.ctx} tokens of context each"
+    if len(offer.lacks) > 1:
+        names = ", ".join(_label(pool.device) for pool, _ in offer.lacks)
+        return f"It lacks {format_bytes(offer.lacking_bytes)} on {names} together {asked}."
     needed = format_bytes(pool.usable_bytes + lack)
     usable = format_bytes(pool.usable_bytes)
-    return f"It lacks {format_bytes(lack)} of {where} {with_}: {needed}, and {usable} may be used."
+    return (
+        f"It lacks {format_bytes(lack)} of {_label(pool.device)} {asked}: {needed}, and {usable}"
+        " may be used."
+    )
 
 
 def _label(device: str) -> str:

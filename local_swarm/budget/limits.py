@@ -22,7 +22,8 @@ class Pool:
     why.
 
     `others` is what is in use now. What lies on an `integrated` device lies in RAM, and counts
-    there too. `pin` is what a worker is pinned to the device by.
+    there too. `pin` is what a worker is pinned to the device by; one that is `alone`
+    cannot be pinned together with others.
     """
 
     device: str
@@ -32,6 +33,7 @@ class Pool:
     reason: str
     backend: str | None = None
     pin: str = ""
+    alone: bool = False
     integrated: bool = False
 
     @property
@@ -58,23 +60,42 @@ def limits(host: HostSnapshot, wishes: Wishes) -> Limits:
     """Raises UsageError for a device that is not there."""
     ram = ram_pool(host, wishes)
     found, unused = _taking_part(host, wishes)
+    _check_by_hand(wishes, len(found))
     pools = tuple(_gpu_pool(device, host.memory, ram, wishes) for device in found)
     return Limits(ram, pools, unused=tuple(unused))
 
 
+def _check_by_hand(wishes: Wishes, devices: int) -> None:
+    split, layers = wishes.tensor_split, wishes.gpu_layers
+    if split and len(split) != devices:
+        raise UsageError(
+            f"swarm.tensor_split has {len(split)} parts for {devices} devices.",
+            hint="Give one number for each device of swarm.devices.",
+        )
+    if not devices and layers != "auto" and layers > 0:
+        raise UsageError(
+            f"swarm.gpu_layers is {layers}, and no accelerator takes part.",
+            hint="Leave it out; lswarm hardware shows what the engine can use.",
+        )
+
+
 def ram_pool(host: HostSnapshot, wishes: Wishes) -> Pool:
-    """The smallest of the share, what is available and the container's limit, less the reserve."""
+    """The share of RAM, never more than is available, less the reserve.
+
+    In a container its limit is what there is.
+    """
     memory = host.memory
     share = wishes.ram_fraction
     if share == "auto":
         share = PHONE_SHARE if host.os == PHONE else RAM_SHARE
-    total = format_bytes(memory.total_bytes)
+    ours, whose = memory.total_bytes, ""
+    if memory.limit_bytes is not None and memory.limit_bytes < ours:
+        ours, whose = memory.limit_bytes, ", the container's limit"
+    total = f"{format_bytes(ours)}{whose}"
     ceilings = [
-        (int(memory.total_bytes * share), f"{share:.0%} of {total}"),
+        (int(ours * share), f"{share:.0%} (hardware.ram_fraction) of {total}"),
         (memory.available_bytes, f"what is available now of {total}"),
     ]
-    if memory.limit_bytes is not None:
-        ceilings.append((memory.limit_bytes, "the container's limit"))
     ceiling, name = min(ceilings, key=lambda pair: pair[0])
     usable = max(0, ceiling - wishes.reserve_bytes)
     less = f", less a reserve of {format_bytes(wishes.reserve_bytes)}"
@@ -115,6 +136,7 @@ def _gpu_pool(device: Device, memory: Memory, ram: Pool, wishes: Wishes) -> Pool
         ),
         backend=device.backend,
         pin=device.pin,
+        alone=_is_alone(device),
     )
 
 
@@ -130,8 +152,14 @@ def _integrated_pool(device: Device, ram: Pool) -> Pool:
         reason=f"Workers may use {format_bytes(usable)} through {_name(device)}: {why}.",
         backend=device.backend,
         pin=device.pin,
+        alone=_is_alone(device),
         integrated=True,
     )
+
+
+def _is_alone(device: Device) -> bool:
+    """A process sees one MIG instance at most, and OpenCL's variable takes one name."""
+    return device.pin.startswith("MIG-") or device.backend == "OpenCL"
 
 
 def _in_ram(device: Device, memory: Memory) -> bool:
@@ -174,9 +202,10 @@ def _named(host: HostSnapshot, names: Sequence[str]) -> Iterator[Device]:
     for name in names:
         device = there.get(name)
         if device is None:
-            known = ", ".join([*(each.id for each in host.devices), CPU_DEVICE])
+            known = ", ".join(each.id for each in host.devices) or "none"
             raise UsageError(
-                f"swarm.devices names {name!r}, which is not there.", hint=f"There is {known}."
+                f"swarm.devices names {name!r}, which is no accelerator here.",
+                hint=f'There is {known}; ["cpu"] alone uses none.',
             )
         if not device.total_bytes:
             raise UsageError(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain
 
 from local_swarm.budget.case import Case, Layout
 from local_swarm.budget.groups import Group
@@ -16,14 +15,19 @@ from local_swarm.domain.model import ModelFacts
 from local_swarm.domain.plan import CPU_DEVICE, DeviceBudget, WorkerPlan
 
 GPU_THREADS = 4  # a worker whose layers are all on a GPU has little to compute
+PHONE_THREADS = 4  # its other cores are slow, and every step waits for the slowest
 LEAST_OFFLOAD = 4  # with less than a fourth of the layers on a GPU, the CPU alone is as fast
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """`planned` is bytes by device; what lies on an integrated device is in `cpu` as well."""
+    """`groups` are the devices that each worker really uses.
+
+    `planned` is bytes by device; what lies on an integrated device is in `cpu` as well.
+    """
 
     layout: Layout
+    groups: tuple[Group, ...]
     workers: tuple[WorkerPlan, ...]
     pools: tuple[Pool, ...]
     planned: Mapping[str, int]
@@ -83,24 +87,62 @@ class Maker:
         """Every layer and the output, as `-ngl` counts."""
         return self.model.layers * self.model.loops + 1
 
-    def offer(self, layout: Layout, *, ctx: int, cache_type: str) -> Offer:
+    def offer(self, layout: Layout, ctx: int, cache_type: str) -> Offer:
         """Each worker with all its layers on its devices, or as many as were asked for."""
         worker = self._worker(layout, ctx, cache_type)
         placements = {group: self._whole(worker, group) for group in set(layout.grouping)}
         return self._priced(layout, worker, [placements[group] for group in layout.grouping])
 
-    def offloaded(self, layout: Layout, *, ctx: int, cache_type: str) -> Offer | None:
-        """With the least left to the host: the first layers' experts, else the first layers.
+    def is_hopeless(self, layout: Layout) -> bool:
+        """Whether the layers alone are more than a worker's devices have."""
+        if self.case.wishes.gpu_layers != "auto":
+            return False
+        return any(
+            self.pricer.block_bytes > sum(p.usable_bytes for p in group or (self.case.limits.ram,))
+            for group in layout.grouping
+        )
 
-        None where nothing fits, or a worker shares its devices.
+    def experts_in_ram(self, layout: Layout, ctx: int, cache_type: str) -> Offer | None:
+        """All layers on the devices but the experts of as few first layers as will do.
+
+        None where nothing fits. For layouts of one worker.
         """
-        worker = self._worker(layout, ctx, cache_type)
-        if len(layout.grouping) > 1 or self.case.wishes.gpu_layers != "auto":
+        worker, (group,) = self._worker(layout, ctx, cache_type), layout.grouping
+
+        def at(count: int) -> Placement | None:
+            return self._spread(worker, group, self.all_layers, cpu_moe_layers=count)
+
+        return self._offloaded(layout, worker, range(1, self.model.layers + 1), at)
+
+    def layers_in_ram(self, layout: Layout, ctx: int, cache_type: str) -> Offer | None:
+        """As many last layers on the devices as will do, as long as that is worth its trades."""
+        worker, (group,) = self._worker(layout, ctx, cache_type), layout.grouping
+        counts = range(self.all_layers - 1, self.all_layers // LEAST_OFFLOAD, -1)
+        return self._offloaded(
+            layout, worker, counts, lambda count: self._spread(worker, group, count)
+        )
+
+    def _offloaded(
+        self,
+        layout: Layout,
+        worker: WorkerPlan,
+        counts: range,
+        at: Callable[[int], Placement | None],
+    ) -> Offer | None:
+        """The first of falling use of the devices that fits them; it leaves the least to RAM."""
+        if self.case.wishes.gpu_layers != "auto":
             return None
-        (group,) = layout.grouping
-        places = chain(self._experts_on_host(worker, group), self._layers_on_host(worker, group))
-        offers = (self._priced(layout, worker, [placement]) for placement in places)
-        return next((offer for offer in offers if offer.fits), None)
+        found = None
+        low, high = 0, len(counts)
+        while low < high:
+            middle = (low + high) // 2
+            placement = at(counts[middle])
+            offer = self._priced(layout, worker, [placement]) if placement else None
+            if offer and {pool.device for pool, _ in offer.lacks} <= {CPU_DEVICE}:
+                found, high = offer, middle
+            else:
+                low = middle + 1
+        return found if found and found.fits else None
 
     def _worker(self, layout: Layout, ctx: int, cache_type: str) -> WorkerPlan:
         wishes, seating, beside = self.case.wishes, layout.seating, self.pricer.beside
@@ -138,7 +180,8 @@ class Maker:
         for worker in workers:
             planned.update(_by_device(worker))
         planned[CPU_DEVICE] += sum(planned[pool.device] for pool in pools if pool.integrated)
-        return Offer(layout, tuple(workers), pools, planned)
+        groups = tuple(placement.group for placement in placements)
+        return Offer(layout, groups, tuple(workers), pools, planned)
 
     def _at(self, worker: WorkerPlan, placement: Placement) -> WorkerPlan:
         """The worker on its devices.
@@ -148,12 +191,13 @@ class Maker:
         """
         if not placement.group:
             return worker
-        pins = tuple(pool.pin or pool.device for pool in placement.group)
         devices = tuple(pool.device for pool in placement.group)
+        pins = tuple(pool.pin or pool.device for pool in placement.group)
+        by_number = any(pin == device for pin, device in zip(pins, devices, strict=True))
         return replace(
             worker,
             devices=devices,
-            pins=pins if pins != devices else (),
+            pins=() if by_number else pins,  # a variable takes numbers or UUIDs
             gpu_layers=placement.gpu_layers,
             tensor_split=placement.split,
             cpu_moe_layers=placement.cpu_moe_layers,
@@ -168,6 +212,8 @@ class Maker:
         if wished != "auto":
             return wished
         each = self.case.cores // workers
+        if self.case.is_phone:
+            each = min(each, PHONE_THREADS)
         idle = placement.group and self._is_whole(placement)
         return min(each, GPU_THREADS) if idle else each
 
@@ -180,19 +226,6 @@ class Maker:
             return Placement(group, layers, self.case.wishes.tensor_split)
         return self._spread(worker, group, layers) or Placement(group, layers, _by_memory(group))
 
-    def _experts_on_host(self, worker: WorkerPlan, group: Group) -> Iterator[Placement]:
-        """Rising numbers of first layers whose experts stay on the host."""
-        counts = range(1, self.model.layers + 1) if self.model.experts_used else ()
-        for count in counts:
-            if placement := self._spread(worker, group, self.all_layers, cpu_moe_layers=count):
-                yield placement
-
-    def _layers_on_host(self, worker: WorkerPlan, group: Group) -> Iterator[Placement]:
-        """Falling numbers of last layers on the devices, as long as that is worth its trades."""
-        for layers in range(self.all_layers - 1, self.all_layers // LEAST_OFFLOAD, -1):
-            if placement := self._spread(worker, group, layers):
-                yield placement
-
     def _spread(
         self, worker: WorkerPlan, group: Group, layers: int, *, cpu_moe_layers: int = 0
     ) -> Placement | None:
@@ -204,7 +237,11 @@ class Maker:
         if len(group) == 1:
             return replace(even, split=())
         counts = balanced(costs, self._rooms(worker, even))
-        return replace(even, split=tuple(map(float, counts))) if counts else None
+        if counts is None:
+            return None
+        used = [(pool, float(n)) for pool, n in zip(group, counts, strict=True) if n]
+        split = tuple(n for _, n in used) if len(used) > 1 else ()
+        return replace(even, group=tuple(pool for pool, _ in used), split=split)
 
     def _costs(self, worker: WorkerPlan, group: Group, cpu_moe_layers: int) -> tuple[int, ...]:
         """Bytes of each layer and, last, the output, on a device of the group."""

@@ -237,11 +237,13 @@ def _helping(worker: _Worker) -> int:
 
 
 def _output(worker: _Worker) -> int:
-    """A device with nothing but the output."""
+    """A device with nothing but the output, and what the last layer's experts gave on the host."""
     wide, slots = worker.wide, worker.setting.slots
     rows = slots if architecture(worker.model.arch).compute else worker.tokens
     crossing = worker.copies * (2 * wide.embedding + wide.beside) * (rows + slots)
-    return FLOAT * (crossing + slots * (wide.vocab + 4 * wide.embedding)) + 4096
+    experts = wide.experts_used + 1 if worker.cpu_moe_layers else 0
+    kept = wide.vocab + (4 + experts) * wide.embedding
+    return FLOAT * (crossing + slots * kept) + 4096
 
 
 def _host(worker: _Worker) -> int:

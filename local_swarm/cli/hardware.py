@@ -26,4 +26,4 @@ def hardware(config_path: str | None, verbose: bool, json_: bool) -> None:
     if json_:
         click.echo(json.dumps(document, indent=2))
     else:
-        render.hardware(document)
+        render.hardware(document, undriven=machine.undriven)

@@ -55,11 +55,14 @@ def show(config_path: str | None, verbose: bool, name: str, remote: bool, json_:
 
 
 @models.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @options.as_json
 @options.general
 def pull(config_path: str | None, verbose: bool, names: tuple[str, ...], json_: bool) -> None:
-    """Download models; goes on where an earlier download stopped."""
+    """Download models; goes on where an earlier download stopped.
+
+    Without NAME: the first of models.preferred, else the best that fits this machine.
+    """
     download(config_path, names, json_=json_)
 
 
@@ -121,14 +124,15 @@ def verify(config_path: str | None, verbose: bool, names: tuple[str, ...], json_
 
 
 def download(config_path: str | None, names: tuple[str, ...], *, json_: bool = False) -> None:
-    """Pulls these models, or the preferred one of the settings where none is named."""
+    """Pulls these models; where none is named, the preferred one of the settings, else the best
+    that fits this machine."""
     from local_swarm.cli.transfer import transfer
     from local_swarm.models.download import Puller
     from local_swarm.models.pulling import look_up
 
     store = _store(config_path)
     pulled = []
-    for name in names or _preferred(config_path):
+    for name in names or (_default(config_path),):
         wanted = look_up(name, Puller(store))
         with transfer(name) as report:
             stored = Puller(store, report).pull(wanted.listing, wanted.names)
@@ -142,13 +146,18 @@ def download(config_path: str | None, names: tuple[str, ...], *, json_: bool = F
         click.echo(json.dumps(pulled, indent=2))
 
 
-def _preferred(config_path: str | None) -> tuple[str, ...]:
-    preferred = options.settings(config_path).config.models.preferred
-    if not preferred:
-        from local_swarm.errors import UsageError
+def _default(config_path: str | None) -> str:
+    """What is pulled where nothing is named; says which it is."""
+    from local_swarm.cli import render
+    from local_swarm.swarm.choosing import recommended
 
-        raise UsageError("No model is named.", hint="`lswarm models list` shows what there is.")
-    return preferred[:1]
+    config = options.settings(config_path).config
+    if config.models.preferred:
+        name, why = config.models.preferred[0], "the first of models.preferred"
+    else:
+        name, why = recommended(config), "the best model of the catalogue that fits this machine"
+    render.say(f"No model is named: {name} is {why}.")
+    return name
 
 
 def _store(config_path: str | None) -> Store:

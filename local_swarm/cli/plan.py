@@ -28,8 +28,10 @@ def plan(
     from local_swarm import hardware
     from local_swarm.cli import render
     from local_swarm.swarm.planning import plan_document, prepare
+    from local_swarm.telemetry import logs
 
     loaded = options.settings(config_path, **flags)
+    logs.configure(level="debug" if verbose else loaded.config.logs.level)
     host = hardware.load(hardware_file) if hardware_file else None
     prepared = prepare(loaded.config, model=model, host=host, unseen=True)
     document = plan_document(prepared)

@@ -99,3 +99,7 @@ class ModelFacts:
     indexer: Indexer = Indexer()
     parts: tuple[str, ...] = ()
     big_endian: bool = False
+
+    def __hash__(self) -> int:
+        """Of a few fields: there may be a thousand tensors, and facts are looked up often."""
+        return hash((self.path, self.arch, self.size_bytes, self.layers, len(self.tensors)))

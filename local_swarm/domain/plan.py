@@ -28,8 +28,9 @@ class WorkerPlan:
     `ctx` is tokens per slot; the engine is given `ctx * slots`. `lanes` of the slots (the last
     ones) are kept for unvoted requests: 1, or 0 where so few slots leave no room for a lane.
     `tensor_split` has the number of layers of each device of `devices`, empty for one device.
-    `pins` is what the devices are pinned by (their UUIDs) where that is not their id; the child
-    numbers what it sees from 0, in this order. `mmproj` is the path of the projector that reads
+    `pins` is what the devices are pinned by where that is not their id as the engine here tells it:
+    their UUIDs, or their ids on another machine; the child numbers what it sees from 0, in this
+    order. `mmproj` is the path of the projector that reads
     images and sound, `draft` that of a model that drafts; "" for none.
     """
 
@@ -55,7 +56,6 @@ class WorkerPlan:
     repack: bool = False
     mmproj: str = ""
     draft: str = ""
-    cpu_range: str | None = None
     pins: tuple[str, ...] = ()
     parts: tuple[MemoryPart, ...] = ()
 

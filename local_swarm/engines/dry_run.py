@@ -17,6 +17,8 @@ Source: llama.cpp common/fit.cpp `common_get_device_memory_data`, src/llama-cont
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -26,9 +28,12 @@ from local_swarm.engines.flags import dry_flags
 from local_swarm.engines.printed import reckoned_sizes
 from local_swarm.engines.throwaway import size_lines
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 20.0
+QUIET_S = 2.0  # how long people wait without being told what for
 HOST = "127.0.0.1"
 ANY_PORT = 0
+
+log = logging.getLogger(__name__)
 
 
 async def dry_run(
@@ -43,13 +48,28 @@ async def dry_run(
     where one device has all of it (weights it does not tell); to 0.01 MiB.
 
     That is for the model: a draft's and a projector's own memory are not in it. Devices are named
-    as the child numbers them: see `printed.on_devices`. None when it did not say: it crashed,
-    refused the model, took too long, or has no dry run. Leaves no process behind, also when
-    cancelled. Raises what `engine.launch` raises.
+    as the child numbers them: see `printed.on_devices`. Empty when it would not say: it crashed,
+    refused the model, or has no dry run. None when it could not, and another time it may: it took
+    too long, was killed, or did not start. Logs what is waited for where that takes long. Leaves no
+    process behind, also when cancelled. Raises what `engine.launch` raises.
     """
     bare = replace(worker, mmproj="")  # the engine would measure it first, in the same words
     spec = engine.launch(bare, host=HOST, port=ANY_PORT, api_key=api_key, extra_args=extra_args)
     argv = dry_flags(spec.argv)
     if argv is None:
-        return None
-    return reckoned_sizes(await size_lines(replace(spec, argv=argv), timeout_s=timeout_s)) or None
+        return ()
+    told = asyncio.get_running_loop().call_later(QUIET_S, _tell, engine.name, worker, timeout_s)
+    try:
+        lines = await size_lines(replace(spec, argv=argv), timeout_s=timeout_s)
+    finally:
+        told.cancel()
+    return None if lines is None else reckoned_sizes(lines)
+
+
+def _tell(engine: str, worker: WorkerPlan, timeout_s: float) -> None:
+    log.info(
+        "waiting for %s to say how much memory %s takes (%g s at most)",
+        engine,
+        worker.model_id,
+        timeout_s,
+    )

@@ -19,51 +19,44 @@ from pathlib import Path
 
 from local_swarm.domain.plan import MemoryPart, WorkerPlan
 from local_swarm.engines.base import Engine
-from local_swarm.engines.dry_run import TIMEOUT_S, dry_run
+from local_swarm.engines.dry_run import ANY_PORT, HOST, TIMEOUT_S, dry_run
 from local_swarm.engines.printed import on_devices
 
-FORMAT = 1  # changes when what is kept, or how it is read from the engine, changes
+FORMAT = 2  # changes when what is kept, or how it is read from the engine, changes
 HEAD_BYTES = 1 << 20
 MAX_ENTRIES = 200
-FAILURE_KEPT_S = 24 * 3600.0
+REFUSAL_KEPT_S = 3600.0
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the engine said; `parts` is None where it did not say."""
-
-    parts: tuple[MemoryPart, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
 class DryRunCache:
-    """Keeps at most `most` answers in `directory`, the latest; a failure for a day only."""
+    """Keeps at most `most` answers in `directory`, the latest; a refusal for an hour only."""
 
     directory: Path
     most: int = MAX_ENTRIES
     now: Callable[[], float] = time.time
 
-    def get(self, key: str) -> Answer | None:
-        """None where the answer is not known. Blocks for the reading of one small file."""
+    def get(self, key: str) -> tuple[MemoryPart, ...] | None:
+        """None where the answer is not known, empty where the engine would not give one.
+
+        Blocks for the reading of one small file.
+        """
         try:
             kept = json.loads(self._file(key).read_bytes())
-            answer, asked_at = _answer(kept["parts"]), float(kept["asked_at"])
+            parts, asked_at = _parts(kept["parts"]), float(kept["asked_at"])
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             log.debug("the dry run kept as %s cannot be used: %s", key, error)
             return None
-        failed_long_ago = answer.parts is None and not (0 <= self.now() - asked_at < FAILURE_KEPT_S)
-        return None if failed_long_ago else answer
+        refused_long_ago = not parts and not (0 <= self.now() - asked_at < REFUSAL_KEPT_S)
+        return None if refused_long_ago else parts
 
-    def put(self, key: str, parts: Sequence[MemoryPart] | None) -> None:
+    def put(self, key: str, parts: Sequence[MemoryPart]) -> None:
         """Blocks for the writing of one small file."""
-        kept = {
-            "asked_at": self.now(),
-            "parts": None if parts is None else [astuple(part) for part in parts],
-        }
+        kept = {"asked_at": self.now(), "parts": [astuple(part) for part in parts]}
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             _write(self._file(key), json.dumps(kept).encode())
@@ -91,25 +84,26 @@ async def cached_dry_run(
     files: Sequence[str] = (),
     extra_args: Sequence[str] = (),
     timeout_s: float = TIMEOUT_S,
-) -> tuple[MemoryPart, ...] | None:
+) -> tuple[MemoryPart, ...]:
     """`dry_run`, asked once for each engine, model and shape; devices are named as in `worker`.
 
-    `version` is the engine's, `files` all parts of the model where it has several. With an engine
-    that does not tell its version nothing is kept. Raises what `engine.launch` raises.
+    Empty where the engine did not say. `version` is the engine's, `files` all parts of the model
+    where it has several. With an engine that does not tell its version nothing is kept, nor where
+    the engine could not be heard. Raises what `engine.launch` raises.
     """
-    model = model_identity(files or (worker.model_path,))
+    spec = engine.launch(worker, host=HOST, port=ANY_PORT, api_key=api_key, extra_args=extra_args)
+    model, program = model_identity(files or (worker.model_path,)), program_identity(spec.argv[0])
     known = key = None
-    if version and model:
-        key = cache_key(f"{engine.name} {version}", model, worker, extra_args)
+    if version and model and program:
+        key = cache_key(f"{engine.name} {version} {program}", model, worker, extra_args)
         known = cache.get(key)
     if known is None:
-        parts = await dry_run(
+        known = await dry_run(
             worker, engine, api_key=api_key, extra_args=extra_args, timeout_s=timeout_s
         )
-        known = Answer(parts)
-        if key:
-            cache.put(key, parts)
-    return None if known.parts is None else on_devices(known.parts, worker.devices)
+        if key and known is not None:
+            cache.put(key, known)
+    return on_devices(known or (), worker.devices)
 
 
 def cache_key(
@@ -139,13 +133,21 @@ def model_identity(files: Sequence[str]) -> str | None:
     return digest.hexdigest()
 
 
-def _answer(kept: object) -> Answer:
+def program_identity(path: str) -> str | None:
+    """What changes when the program is replaced; None where it is missing."""
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        log.debug("the engine has no identity: %s", error)
+        return None
+    return f"{path} {found.st_size} {found.st_mtime_ns}"
+
+
+def _parts(kept: object) -> tuple[MemoryPart, ...]:
     """Raises TypeError or ValueError for what no `put` has written."""
-    if kept is None:
-        return Answer(None)
     if not isinstance(kept, list):
         raise TypeError("the parts are no list")
-    return Answer(tuple(_part(*item) for item in kept))
+    return tuple(_part(*item) for item in kept)
 
 
 def _part(device: object, kind: object, size: object) -> MemoryPart:

@@ -53,8 +53,12 @@ ONE_ONLY = {"GGML_OPENCL_DEVICE"}
 
 
 def worker_environment(worker: WorkerPlan, api_key: str) -> dict[str, str]:
-    """What to add to the child's environment."""
-    return {API_KEY: api_key, **pin(worker.pins or worker.devices, inherited=os.environ)}
+    """What to add to the child's environment: the key, and the worker's `pins` as they are.
+
+    Without pins its `devices` are pinned, by the numbers that the engine gave to what we are shown.
+    """
+    shown = pin(worker.pins) if worker.pins else pin(worker.devices, inherited=os.environ)
+    return {API_KEY: api_key, **shown}
 
 
 def pin(devices: Sequence[str], *, inherited: Mapping[str, str] | None = None) -> dict[str, str]:

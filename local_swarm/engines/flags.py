@@ -77,12 +77,15 @@ def _placement_flags(worker: WorkerPlan) -> tuple[str, ...]:
     if worker.devices == (CPU_DEVICE,):
         flags += ["--device", "none"]
     if worker.tensor_split:
-        flags += ["-ts", ",".join(f"{share:g}" for share in worker.tensor_split)]
+        flags += ["-ts", ",".join(map(_share, worker.tensor_split))]
     if worker.cpu_moe_layers:
         flags += ["--n-cpu-moe", str(worker.cpu_moe_layers)]
-    if worker.cpu_range is not None:
-        flags += ["-Cr", worker.cpu_range, "-Crb", worker.cpu_range]
     return tuple(flags)
+
+
+def _share(share: float) -> str:
+    """All its digits, without a point where it is whole."""
+    return str(int(share)) if float(share).is_integer() else repr(share)
 
 
 def _mmproj_flags(worker: WorkerPlan) -> tuple[str, ...]:

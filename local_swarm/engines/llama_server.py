@@ -27,6 +27,8 @@ INSTALL = (
 # What a plan says and an older build does not understand.
 NEEDED = ("--fit", "--no-cache-idle-slots", "--cache-ram", "--ctx-checkpoints", "--no-repack")
 PROBE_TIMEOUT_S = 20.0
+# `1234 (abcdef)`; since 0.5.0 `0.5.0-dev (build 1, commit abcdef)`, where many builds are 0.5.0-dev
+VERSION = re.compile(r"version: (\S+)(?: \(build (\d+), commit (\w+)\))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +96,15 @@ def _probe(program: str, _changed_ns: int) -> Availability:
     """Asks the program itself, once for every build."""
     try:
         known = _output(program, "--help")
-        version = re.search(r"version: (\S+)", _output(program, "--version"))
+        version = VERSION.search(_output(program, "--version"))
     except (OSError, subprocess.SubprocessError) as error:
         return Availability(False, reason=f"{program} does not run: {error}.", install=INSTALL)
     missing = [flag for flag in NEEDED if flag not in known]
     if missing:
         reason = f"{program} is too old (or another program): it has no {', '.join(missing)}."
         return Availability(False, reason=reason, install=INSTALL)
-    return Availability(True, version=version[1] if version else None)
+    words = (word for word in version.groups() if word) if version else ()
+    return Availability(True, version="-".join(words) or None)
 
 
 @functools.lru_cache(maxsize=8)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from local_swarm.domain.launch import LaunchSpec
 from local_swarm.engines.environment import DROPPED
+from local_swarm.engines.leash import ENDED
 from local_swarm.engines.printed import tells_size
 
 LEASH = Path(__file__).with_name("leash.py")
@@ -24,10 +25,11 @@ GIVEN_UP = "common_fit_params:"  # the dry run is over, and the engine goes on t
 log = logging.getLogger(__name__)
 
 
-async def size_lines(spec: LaunchSpec, *, timeout_s: float) -> tuple[str, ...]:
+async def size_lines(spec: LaunchSpec, *, timeout_s: float) -> tuple[str, ...] | None:
     """Starts `spec` and returns the lines about sizes, up to the last one: compute.
 
-    Empty when it ends, or `timeout_s` is over, before that. The child and all it started are gone
+    Empty when it ends of itself, or goes on to load, before that. None when it could not say: it
+    did not start, was killed, or `timeout_s` was over, as on a busy machine. The child and all it started are gone
     when this returns or raises, and when the process that called it dies. Raises nothing of its
     own but what cancels it.
     """
@@ -36,10 +38,10 @@ async def size_lines(spec: LaunchSpec, *, timeout_s: float) -> tuple[str, ...]:
             return await asyncio.wait_for(_read(output), timeout_s)
     except (OSError, asyncio.TimeoutError) as error:
         log.debug("the engine %s was not heard: %s", spec.engine, error or "it took too long")
-        return ()
+        return None
 
 
-async def _read(output: asyncio.StreamReader) -> tuple[str, ...]:
+async def _read(output: asyncio.StreamReader) -> tuple[str, ...] | None:
     """The lines about sizes; compute buffers, one for each device, are printed last and at once."""
     kept: list[str] = []
     latest = ""
@@ -47,13 +49,14 @@ async def _read(output: asyncio.StreamReader) -> tuple[str, ...]:
         kind = tells_size(line)
         if kind:
             kept.append(line)
-        elif GIVEN_UP in line:
-            break
+        elif GIVEN_UP in line or line == ENDED:
+            log.debug("the engine did not tell its sizes; its last line: %s", latest)
+            return ()
         elif kept and tells_size(kept[-1]) == "compute":
             return tuple(kept)
-        latest = line
-    log.debug("the engine did not tell its sizes; its last line: %s", latest)
-    return ()
+        latest = line or latest
+    log.debug("the engine was killed, or did not start; its last line: %s", latest)
+    return None
 
 
 async def _lines(output: asyncio.StreamReader) -> AsyncIterator[str]:

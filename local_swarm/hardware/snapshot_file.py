@@ -9,16 +9,20 @@ device's `bus_id`, `integrated`, `compute_capability`, `others_bytes`, `power_li
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, fields
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from local_swarm.domain.hardware import Cpu, Device, HostSnapshot
+from local_swarm.domain.plan import CPU_DEVICE
 from local_swarm.errors import ConfigError
 
 MAX_FILE_BYTES = 1 << 20
+MOST_BYTES = 1 << 63  # of memory
 
 
 def to_dict(host: HostSnapshot) -> dict[str, Any]:
@@ -57,6 +61,10 @@ def load(path: Path) -> HostSnapshot:
 
 def _nonsense(host: HostSnapshot) -> str | None:
     """What no machine can have, with its place."""
+    return next(chain(_wrong_sizes(host), _wrong_names(host.devices)), None)
+
+
+def _wrong_sizes(host: HostSnapshot) -> Iterator[str]:
     cpu, memory = host.cpu, host.memory
     least = [
         ("$.cpu.logical", cpu.logical, 1),
@@ -71,8 +79,22 @@ def _nonsense(host: HostSnapshot) -> str | None:
         least.append((f"$.devices[{index}].others_bytes", device.others_bytes, 0))
     for place, value, smallest in least:
         if value is not None and value < smallest:
-            return f"{value} is too small - at `{place}`"
-    return None
+            yield f"{value} is too small - at `{place}`"
+        if value is not None and place.endswith("_bytes") and value > MOST_BYTES:
+            yield f"{value} is too large - at `{place}`"
+
+
+def _wrong_names(devices: Sequence[Device]) -> Iterator[str]:
+    """A plan tells devices apart by their ids, and pins them by their uuids."""
+    ids: dict[str, int] = {}
+    uuids: dict[str, int] = {}
+    for index, device in enumerate(devices):
+        if device.id in ("", CPU_DEVICE):
+            yield f"{device.id!r} is no accelerator's name - at `$.devices[{index}].id`"
+        if (first := ids.setdefault(device.id, index)) != index:
+            yield f"{device.id!r} is $.devices[{first}] already - at `$.devices[{index}].id`"
+        if device.uuid is not None and (first := uuids.setdefault(device.uuid, index)) != index:
+            yield f"{device.uuid!r} is $.devices[{first}] already - at `$.devices[{index}].uuid`"
 
 
 def _refusal(path: Path, problem: str) -> ConfigError:

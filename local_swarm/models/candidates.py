@@ -11,10 +11,13 @@ from pathlib import Path
 
 from local_swarm.domain.model import ModelFacts
 from local_swarm.models import catalogue
-from local_swarm.models.entries import Choice, Entry
+from local_swarm.models.entries import Choice, Entry, bits_per_weight
 from local_swarm.models.facts import read_facts
 from local_swarm.models.source import of_choice
 from local_swarm.models.store import Store
+
+GOOD_BITS = 4.2
+FEW_BITS = 30.0  # points of quality that fewer bits cost: a guess, on the safe side
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +30,19 @@ class Candidate:
     model_id: str
     size_bytes: int
     parameters: int
+    quality: float
     path: Path | None
     facts: Callable[[], ModelFacts]
 
 
 def listed(store: Store, choices: Iterable[Choice] | None = None) -> Iterator[Candidate]:
     """All of the catalogue, or these choices; each from its file where it is downloaded."""
-    for choice in _all() if choices is None else choices:
+    for choice in by_worth(catalogue.load()) if choices is None else choices:
         yield _stored(choice, store) or Candidate(
             choice.name,
             choice.planned_bytes,
             choice.entry.parameters,
+            _quality(choice),
             None,
             _Prospect(choice, store).facts,
         )
@@ -45,7 +50,7 @@ def listed(store: Store, choices: Iterable[Choice] | None = None) -> Iterator[Ca
 
 def downloaded(store: Store) -> Iterator[Candidate]:
     """What the catalogue knows of that is in the store."""
-    for choice in _all() if store.root.is_dir() else ():
+    for choice in by_worth(catalogue.load()) if store.root.is_dir() else ():
         if candidate := _stored(choice, store):
             yield candidate
 
@@ -62,9 +67,11 @@ class _Prospect:
         return replace(catalogue.facts(self.choice), path=str(where))
 
 
-def _all() -> Iterator[Choice]:
-    entries: tuple[Entry, ...] = catalogue.load()
-    return (Choice(entry, file) for entry in entries for file in entry.files)
+def by_worth(entries: Iterable[Entry]) -> list[Choice]:
+    """Best model first, best quantisation first; those of few bits after all others, because they
+    lose more than a smaller model does."""
+    choices = (Choice(entry, file) for entry in entries for file in entry.files)
+    return sorted(choices, key=lambda choice: bits_per_weight(choice.file) < GOOD_BITS)
 
 
 def _stored(choice: Choice, store: Store) -> Candidate | None:
@@ -72,4 +79,15 @@ def _stored(choice: Choice, store: Store) -> Candidate | None:
     if stored is None:
         return None
     path, size = stored.path, stored.size_bytes
-    return Candidate(choice.name, size, choice.entry.parameters, path, lambda: read_facts(path))
+    return Candidate(
+        model_id=choice.name,
+        size_bytes=size,
+        parameters=choice.entry.parameters,
+        quality=_quality(choice),
+        path=path,
+        facts=lambda: read_facts(path),
+    )
+
+
+def _quality(choice: Choice) -> float:
+    return choice.entry.quality - (0.0 if bits_per_weight(choice.file) >= GOOD_BITS else FEW_BITS)

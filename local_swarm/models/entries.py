@@ -117,7 +117,12 @@ class Choice(Struct, frozen=True):
         """The file's size, or what its quantisation takes on average and a little more."""
         if self.file.size_bytes is not None:
             return self.file.size_bytes
-        return int(self.entry.parameters * BITS_PER_WEIGHT.get(self.file.quant, 16.0) / 8 * 1.03)
+        return int(self.entry.parameters * bits_per_weight(self.file) / 8 * 1.03)
+
+
+def bits_per_weight(file: File) -> float:
+    """On average; as many as there can be where the quantisation is not known."""
+    return BITS_PER_WEIGHT.get(file.quant, 16.0)
 
 
 def part_names(first: str) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ class Asker:
                 extra_args=self.engine_args,
             )
         )
-        return by_place(said or (), worker.devices)
+        return by_place(said, worker.devices)
 
 
 def by_place(parts: Sequence[MemoryPart], devices: Sequence[str]) -> tuple[MemoryPart, ...]:

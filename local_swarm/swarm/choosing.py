@@ -7,21 +7,58 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from local_swarm import budget
+from local_swarm import budget, hardware
 from local_swarm.budget import Beside, Wishes
 from local_swarm.config import Config
 from local_swarm.domain.memory import format_bytes
 from local_swarm.domain.model import ModelFacts
 from local_swarm.domain.plan import MemoryPart, Plan, WorkerPlan
-from local_swarm.errors import FitError, ModelError
+from local_swarm.engines import choose as choose_engine
+from local_swarm.errors import EngineError, FitError, ModelError
 from local_swarm.models import Source, Store, catalogue, read_projector, resolve
 from local_swarm.models.candidates import Candidate, downloaded, listed
-from local_swarm.swarm.machine import Machine
+from local_swarm.swarm.machine import Machine, engine_label, machine
 
 DEFAULT_MODEL = "builtin:demo"
 MOST_QUESTIONS = 4
 
 Ask = Callable[[WorkerPlan, ModelFacts], tuple[MemoryPart, ...]]
+
+
+def recommended(config: Config) -> str:
+    """The catalogue's name of its best model that fits this machine, downloaded or not.
+
+    The machine is as the engine sees it, or as the system does where no engine is installed yet.
+    Raises FitError, UsageError, ModelError; blocks as `machine` does.
+    """
+    try:
+        engine = choose_engine(config.engine.name, path=config.engine.path)
+    except EngineError:
+        host, build = hardware.snapshot(), None
+    else:
+        host, build = machine(engine).host, engine_label(engine)
+    candidates = listed(Store.of(config.models.cache_dir))
+    return budget.choose(host, candidates, wishes(config), engine_build=build).model_id
+
+
+def wishes(config: Config) -> Wishes:
+    swarm, limits = config.swarm, config.hardware
+    return Wishes(
+        voters=swarm.voters,
+        layout=swarm.layout,
+        workers=swarm.workers,
+        slots=swarm.slots,
+        ctx=swarm.ctx,
+        threads=swarm.threads,
+        devices=swarm.devices,
+        gpu_layers=swarm.gpu_layers,
+        tensor_split=swarm.tensor_split,
+        ram_fraction=limits.ram_fraction,
+        gpu_memory_fraction=limits.gpu_memory_fraction,
+        reserve_bytes=limits.reserve_bytes,
+        cache_ram_mib=config.engine.cache_ram_mib,
+        ctx_checkpoints=config.engine.ctx_checkpoints,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +71,7 @@ class Chooser:
     config: Config
     machine: Machine
     wishes: Wishes
-    engine_build: str
+    engine_build: str | None
     ask: Ask | None
     unseen: bool
 
@@ -53,17 +90,18 @@ class Chooser:
         return Store.of(self.config.models.cache_dir)
 
     def _named(self, names: Sequence[str]) -> tuple[ModelFacts, Plan]:
-        """The first that is here; where none needs to be, the first that the catalogue knows."""
-        refusals = []
+        """The first that is here and fits; where none needs to be here, the first that the
+        catalogue knows. Raises what is wrong with the last, or that none of those here fits."""
+        refusals: list[ModelError | FitError] = []
         for name in names:
             try:
                 return self._planned(resolve(name, store=self._store))
-            except ModelError as error:
+            except (ModelError, FitError) as error:
                 refusals.append(error)
         for name in names if self.unseen else ():
             with contextlib.suppress(ModelError):
                 return self._first_that_fits(list(listed(self._store, catalogue.find(name))))
-        raise refusals[-1]
+        raise next((e for e in refusals if isinstance(e, FitError)), refusals[-1])
 
     def _best_listed(self) -> tuple[ModelFacts, Plan]:
         return self._first_that_fits(list(listed(self._store)))
@@ -84,21 +122,26 @@ class Chooser:
         )
 
     def _first_that_fits(self, candidates: list[Candidate]) -> tuple[ModelFacts, Plan]:
-        plan = budget.choose(
-            self.machine.host, candidates, self.wishes, engine_build=self.engine_build
-        )
+        plan = self._choice(candidates)
         chosen = next(each for each in candidates if each.model_id == plan.model_id)
         return chosen.facts(), plan
 
     def _walk(self, candidates: list[Candidate]) -> tuple[Plan | None, Candidate | None]:
         """The plan of the best that fits, and which it is; None where none does."""
         try:
-            plan = budget.choose(
-                self.machine.host, candidates, self.wishes, engine_build=self.engine_build
-            )
-        except (FitError, ModelError):
+            plan = self._choice(candidates)
+        except FitError:
             return None, None
         return plan, next(each for each in candidates if each.model_id == plan.model_id)
+
+    def _choice(self, candidates: list[Candidate]) -> Plan:
+        return budget.choose(
+            self.machine.host,
+            candidates,
+            self.wishes,
+            beside=self._beside(),
+            engine_build=self.engine_build,
+        )
 
     def _planned(self, source: Source) -> tuple[ModelFacts, Plan]:
         """One model's plan, by the engine's own figures where ours are bounds."""

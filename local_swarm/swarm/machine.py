@@ -25,10 +25,11 @@ ANY_BUILD = "Vulkan"
 @dataclass(frozen=True, slots=True)
 class Machine:
     """`host` has only devices that the engine drives; `notes` are sentences for people about those
-    it does not, and what to do about it."""
+    it does not, and what to do about it. `undriven`: there are some, and it can use none."""
 
     host: HostSnapshot
     notes: tuple[str, ...] = ()
+    undriven: bool = False
 
 
 def machine(engine: Engine) -> Machine:
@@ -71,7 +72,18 @@ def as_driven(host: HostSnapshot, told: str | None, engine: str) -> Machine:
     usable = tuple({d.id: d for d in reversed(merged) if is_pinnable(d.pin)}.values())[::-1]
     unified = all(d.integrated for d in usable) if usable else host.unified
     driven = replace(host, devices=usable, unified=unified)
-    return Machine(driven, tuple(_notes(host.devices, merged, usable, engine)))
+    notes = tuple(_notes(host.devices, merged, usable, engine))
+    return Machine(driven, notes, undriven=bool(notes) and not usable)
+
+
+def given(host: HostSnapshot) -> Machine:
+    """Another machine, whose engine cannot be asked: all its devices that a worker can be pinned to.
+
+    Pure.
+    """
+    usable = tuple(device for device in host.devices if is_pinnable(device.pin))
+    notes = tuple(_left_out(device) for device in host.devices if device not in usable)
+    return Machine(replace(host, devices=usable), notes, undriven=bool(notes) and not usable)
 
 
 def _notes(
@@ -83,10 +95,14 @@ def _notes(
         yield _undriven(undriven, engine, none=not merged)
     for device in merged:
         if device not in usable:
-            yield (
-                f"{device.name or device.id} is left out: "
-                f"no worker can be given {device.id} and no other device."
-            )
+            yield _left_out(device)
+
+
+def _left_out(device: Device) -> str:
+    return (
+        f"{device.name or device.id} is left out: "
+        f"no worker can be given {device.id} and no other device."
+    )
 
 
 def _undriven(devices: Sequence[Device], engine: str, *, none: bool) -> str:

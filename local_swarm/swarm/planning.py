@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from local_swarm import hardware
-from local_swarm.budget import Wishes
 from local_swarm.config import Config
 from local_swarm.consensus import STRATEGIES
 from local_swarm.domain.hardware import HostSnapshot
@@ -24,8 +23,8 @@ from local_swarm.engines import Engine
 from local_swarm.engines import choose as choose_engine
 from local_swarm.errors import ConfigError
 from local_swarm.swarm.asking import Asker
-from local_swarm.swarm.choosing import Chooser
-from local_swarm.swarm.machine import Machine, machine
+from local_swarm.swarm.choosing import Chooser, wishes
+from local_swarm.swarm.machine import given, machine
 
 CHILD_HOST = "127.0.0.1"
 
@@ -74,7 +73,7 @@ def prepare(
         )
     engine = choose_engine(config.engine.name, path=config.engine.path)
     args = (*config.engine.args, *engine_args)
-    found = Machine(host) if host else machine(engine)
+    found = given(host) if host else machine(engine)
     chooser = Chooser(
         config=config,
         machine=found,
@@ -84,6 +83,8 @@ def prepare(
         unseen=unseen or host is not None,
     )
     facts, plan = chooser.choose(model, elsewhere=host is not None)
+    if host:
+        plan = replace(plan, workers=tuple(map(_as_numbered_there, plan.workers)))
     prepared = Prepared(
         config=config,
         host=found.host,
@@ -98,32 +99,17 @@ def prepare(
     return prepared
 
 
+def _as_numbered_there(worker: WorkerPlan) -> WorkerPlan:
+    """Pinned by what its devices are called on their own machine, whatever we are shown here."""
+    return replace(worker, pins=worker.pins or worker.devices)
+
+
 def _check_strategy(name: str) -> None:
     if name not in STRATEGIES:
         raise ConfigError(
             f"swarm.strategy is {name!r}, which is not known.",
             hint=f"Known are {', '.join(STRATEGIES)}.",
         )
-
-
-def wishes(config: Config) -> Wishes:
-    swarm, limits = config.swarm, config.hardware
-    return Wishes(
-        voters=swarm.voters,
-        layout=swarm.layout,
-        workers=swarm.workers,
-        slots=swarm.slots,
-        ctx=swarm.ctx,
-        threads=swarm.threads,
-        devices=swarm.devices,
-        gpu_layers=swarm.gpu_layers,
-        tensor_split=swarm.tensor_split,
-        ram_fraction=limits.ram_fraction,
-        gpu_memory_fraction=limits.gpu_memory_fraction,
-        reserve_bytes=limits.reserve_bytes,
-        cache_ram_mib=config.engine.cache_ram_mib,
-        ctx_checkpoints=config.engine.ctx_checkpoints,
-    )
 
 
 def plan_document(prepared: Prepared) -> dict[str, Any]:

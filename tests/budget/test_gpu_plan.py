@@ -163,7 +163,9 @@ def test_trades_come_before_layers_leave_the_card():
     assert order[0] == ("all", 5, 1, "f16", 16384)
     assert order[1] == ("all", 5, 1, "q8_0", 16384)
     assert ("all", 2, 1, "q8_0", 16384) in order
-    assert ("some", 2, 0, "q8_0", 4096) in order
+    shortest = min(step[4] for step in order if step[:4] == ("all", 2, 0, "q8_0"))
+    assert 4096 <= shortest < 6144
+    assert next(step for step in order if step[0] == "some") == ("some", 5, 1, "f16", 16384)
     assert order[-1][:2] == ("cpu", 3)
 
 
@@ -262,8 +264,8 @@ def test_devices_by_hand_are_used_in_their_order():
 @pytest.mark.parametrize(
     ("devices", "words"),
     [
-        (("CUDA7",), "There is CUDA0, cpu"),
-        (("CUDA0", "cpu"), "names 'cpu', which is not there"),
+        (("CUDA7",), "There is CUDA0"),
+        (("CUDA0", "cpu"), "'cpu', which is no accelerator.* alone uses none"),
         (("CUDA0", "CUDA0"), "twice"),
         (("CUDA0", f"{UUID}0"), "twice"),
     ],

@@ -47,8 +47,8 @@ def test_half_of_ram_is_used_by_default():
     ("host", "wishes", "usable", "why"),
     [
         (machine(64 * GIB, available=9 * GIB), {}, 9 * GIB, "available now"),
-        (machine(64 * GIB, limit=10 * GIB), {}, 10 * GIB, "container"),
-        (machine(64 * GIB, limit=60 * GIB), {}, 32 * GIB, "50%"),
+        (machine(64 * GIB, limit=18 * GIB), {}, 9 * GIB, "container"),
+        (machine(64 * GIB, limit=96 * GIB), {}, 32 * GIB, "50%"),
         (machine(64 * GIB), {"ram_fraction": 0.25}, 16 * GIB, "25%"),
         (machine(64 * GIB), {"reserve_bytes": GIB}, 31 * GIB, "reserve of 1.0 GiB"),
     ],

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from local_swarm.budget import Wishes, plan
+from local_swarm.budget.case import case_of
 from local_swarm.budget.limits import usable_cores
 from local_swarm.domain.hardware import Device
 from local_swarm.domain.memory import GIB, MIB
@@ -101,7 +102,8 @@ def test_no_plan_exceeds_what_may_be_used(host, model, asked):
     assume(made is not None)
     cpu, *gpus = made.budget
     memory = host.memory
-    assert cpu.usable_bytes <= min(memory.available_bytes, memory.limit_bytes or 1 << 60)
+    assert cpu.usable_bytes <= memory.available_bytes
+    assert memory.limit_bytes is None or cpu.usable_bytes <= memory.limit_bytes
     if asked.ram_fraction != "auto":
         assert cpu.usable_bytes <= memory.total_bytes * asked.ram_fraction
     in_ram = {
@@ -195,14 +197,18 @@ def test_every_slot_has_the_context_it_is_promised(host, model, asked):
             assert worker.ctx >= min(asked.ctx, model.context_train)
 
 
-def worth(plan, model, asked):
-    """What was asked for and is given, in the order in which it is given up."""
+def worth(plan, model, asked, host):
+    """The way it runs, then what was asked for and is given, in the order of giving up."""
     first = plan.workers[0]
     promised = min(first.ctx, model.context_train, 16384 if asked.ctx == "auto" else 1 << 60)
+    seat = case_of(host, asked).stages[0].layouts[0].seating
+    traded = promised < min(16384, model.context_train) if asked.ctx == "auto" else False
+    traded = traded or (plan.voters, first.lanes) < (seat.voters, seat.lanes)
     on_gpu = first.devices != ("cpu",)
     whole = first.gpu_layers > model.layers and not first.cpu_moe_layers
+    way = 1 if not on_gpu else 3 if whole or asked.gpu_layers != "auto" else 0 if traded else 2
     kept = plan.voters, first.lanes, first.cache_type_k == "f16"
-    return on_gpu, not on_gpu or whole or asked.gpu_layers != "auto", promised, *kept
+    return way, promised, *kept
 
 
 @law
@@ -228,7 +234,8 @@ def test_more_memory_never_gives_a_worse_plan(host, model, asked, total, availab
     assume(not any(d.integrated for d in host.devices) or not total)
     rich = attempt(replace(host, memory=richer, devices=devices), model, asked)
     assert rich is not None
-    assert worth(rich, model, asked) >= worth(poor, model, asked)
+    richer_host = replace(host, memory=richer, devices=devices)
+    assert worth(rich, model, asked, richer_host) >= worth(poor, model, asked, host)
 
 
 @law

@@ -18,6 +18,30 @@ REPO = "Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF"
 FILE = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
 NAME = "qwen2.5-coder:0.5b"
 BYTES = small_llama().encode()
+OWN = """
+[[model]]
+family = "own"
+size = "{size}"
+name = "Own {size}"
+repo = "own/{size}"
+licence = "mit"
+parameters = {parameters}
+context = 4096
+quality = {quality}
+quality_basis = "made up"
+arch = "llama"
+vocabulary = 1000
+header_source = "made up"
+files = [{{ quant = "Q8_0", file = "own-{size}.gguf", size_bytes = {bytes} }}]
+
+[model.header]
+block_count = 2
+context_length = 4096
+embedding_length = 64
+feed_forward_length = 128
+attention.head_count = 2
+attention.head_count_kv = 2
+"""
 
 
 class Shell:
@@ -121,10 +145,33 @@ def test_download_only_and_detect_are_aliases(lswarm):
     assert lswarm("--download-only").stdout == done.stdout
 
 
-def test_download_only_without_a_model_says_what_to_do(lswarm):
-    done = lswarm("--download-only", code=2)
-    assert "No model is named" in done.stderr
-    assert "lswarm models list" in done.stderr
+def test_without_a_name_the_first_preferred_one_is_pulled(lswarm):
+    done = lswarm("models", "pull", LSWARM_MODELS__PREFERRED=f"{NAME},llama3.1:8b")
+    assert done.stdout.strip().endswith(FILE)
+    assert f"No model is named: {NAME} is the first of models.preferred." in done.stderr
+
+
+@pytest.mark.parametrize("command", [("models", "pull"), ("--download-only",)])
+def test_without_a_name_the_best_that_fits_this_machine_is_pulled(lswarm, command):
+    """The best of all is far too large for any machine, the next fits every one."""
+    (lswarm.home / "config").mkdir()
+    entries = OWN.format(size="900b", parameters=10**12, quality=100.0, bytes=900 * 10**12)
+    entries += OWN.format(size="1m", parameters=10**6, quality=99.9, bytes=10**6)
+    (lswarm.home / "config" / "models.toml").write_text(entries)
+    lswarm.hub.repos["own/1m"] = {"own-1m.gguf": BYTES}
+    done = lswarm(*command)
+    assert done.stdout == f"{lswarm.home / 'cache' / 'models' / 'own' / '1m' / 'own-1m.gguf'}\n"
+    words = " ".join(done.stderr.split())
+    assert "No model is named: own:1m:q8_0 is the best model of the catalogue that fits" in words
+
+
+def test_where_nothing_of_the_catalogue_fits_nothing_is_pulled(lswarm):
+    done = lswarm("models", "pull", code=6, LSWARM_HARDWARE__RESERVE_BYTES=str(1 << 60))
+    assert "None of the models known here fits this machine" in done.stderr
+    assert lswarm.hub.seen == []
+
+
+def test_detect_is_used_without_a_command(lswarm):
     lswarm("--detect", "status", code=2)
 
 
@@ -137,7 +184,6 @@ def test_download_only_without_a_model_says_what_to_do(lswarm):
         (("verify", NAME), 5, "is not downloaded"),
         (("pull", "hf:nobody/nothing"), 5, "no repository nobody/nothing"),
         (("show", "hf:wrong"), 5, "does not name a repository"),
-        (("pull",), 2, "Missing argument"),
     ],
 )
 def test_a_mistake_is_two_sentences_and_a_code(lswarm, args, code, said):

@@ -27,7 +27,16 @@ def imported_by(*args: str) -> set[str]:
 
 @pytest.mark.parametrize("args", [("--help",), ("--version",), ("up", "--help")])
 def test_help_imports_nothing_heavy(args: tuple[str, ...]) -> None:
-    assert imported_by(*args).isdisjoint(HEAVY)
+    imported = imported_by(*args)
+    assert imported.isdisjoint(HEAVY)
+    assert not any(name.startswith("local_swarm.cli.render") for name in imported)
+
+
+def test_showing_a_plan_does_not_load_what_shows_code() -> None:
+    code = "import sys, local_swarm.cli.render; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "rich.table" in done.stdout.split()
+    assert set(done.stdout.split()).isdisjoint({"pygments", "rich.syntax", "asyncio"})
 
 
 def test_voting_can_be_imported_without_starting_anything() -> None:

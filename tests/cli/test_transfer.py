@@ -6,14 +6,14 @@ import io
 
 from rich.console import Console
 
-from local_swarm.cli import render
+from local_swarm.cli.render import terminal as made
 from local_swarm.cli.transfer import transfer
 
 
 def shown(monkeypatch, *, terminal: bool) -> str:
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=100)
-    monkeypatch.setattr(render, "console", lambda *, stderr=False: console)
+    monkeypatch.setattr(made, "Console", lambda **_: console)
     with transfer("fine [coder]") as report:
         for done in range(101):
             report(done * 10**6, 100 * 10**6)
@@ -36,7 +36,7 @@ def test_a_terminal_gets_a_bar(monkeypatch):
 def test_nothing_to_do_is_no_division_by_zero(monkeypatch):
     out = io.StringIO()
     console = Console(file=out, force_terminal=False, width=100)
-    monkeypatch.setattr(render, "console", lambda *, stderr=False: console)
+    monkeypatch.setattr(made, "Console", lambda **_: console)
     with transfer("empty") as report:
         report(0, 0)
     assert out.getvalue() == "empty: 100% of 0 B\n"

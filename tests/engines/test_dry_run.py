@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ import pytest
 from local_swarm.domain.launch import Capabilities, LaunchSpec
 from local_swarm.domain.plan import MemoryPart, WorkerPlan
 from local_swarm.engines import ENGINES, Availability, Engine
+from local_swarm.engines import dry_run as module
 from local_swarm.engines.dry_run import dry_run
 from local_swarm.engines.flags import dry_flags, plan_flags
 from local_swarm.engines.printed import on_devices, printed_sizes, reckoned_sizes
@@ -161,12 +163,36 @@ async def test_what_is_on_the_leash_dies_with_the_holder(pids: Path) -> None:
         f"print({SIZES!r}, end='')",  # ends before it is clear that this is all
         "print('common_fit_params: failed'); import signal; signal.pause()",
         "import os; os.write(1, b'x' * 10_000_000)",
-        "import os; os.kill(os.getpid(), 9)",
+        "import os; os.abort()",
     ],
-    ids=["ends", "ends too early", "gives up", "one endless line", "is killed"],
+    ids=["ends", "ends too early", "gives up", "one endless line", "crashes"],
 )
-async def test_an_engine_that_does_not_say_gives_none(worker: WorkerPlan, program: str) -> None:
+async def test_an_engine_that_would_not_say_gives_nothing(worker: WorkerPlan, program: str) -> None:
+    assert await dry_run(worker, Scripted(program), api_key=KEY, timeout_s=DEADLINE_S) == ()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM", "SIGINT"])
+async def test_one_that_is_killed_could_not_say(worker: WorkerPlan, number: str) -> None:
+    program = (
+        f"import os, signal as s; s.signal(s.SIGINT, s.SIG_DFL); os.kill(os.getpid(), s.{number})"
+    )
     assert await dry_run(worker, Scripted(program), api_key=KEY, timeout_s=DEADLINE_S) is None
+
+
+@pytest.mark.parametrize("quiet_s", [0.0, DEADLINE_S])
+async def test_what_is_waited_for_is_said_where_it_takes_long(
+    quiet_s: float,
+    worker: WorkerPlan,
+    pids: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(module, "QUIET_S", quiet_s)
+    caplog.set_level(logging.INFO, module.__name__)
+    assert await dry_run(worker, loiterer(pids, SIZES + LATER), api_key=KEY, timeout_s=DEADLINE_S)
+    said = ["waiting for scripted to say how much memory demo takes (30 s at most)"]
+    assert [record.getMessage() for record in caplog.records] == ([] if quiet_s else said)
 
 
 async def test_an_engine_without_a_dry_run_is_not_started(worker: WorkerPlan, pids: Path) -> None:
@@ -176,7 +202,7 @@ async def test_an_engine_without_a_dry_run_is_not_started(worker: WorkerPlan, pi
             return LaunchSpec("foreign", (sys.executable, "-c", LOITER), "127.0.0.1", 0, self.env)
 
     engine = Foreign("", {"PIDS": str(pids), "SAYS": SIZES + LATER})
-    assert await dry_run(worker, engine, api_key=KEY) is None
+    assert await dry_run(worker, engine, api_key=KEY) == ()
     assert not said(pids)
 
 
@@ -272,14 +298,14 @@ async def test_an_installed_engine_says_what_it_would_allocate(
 
 @pytest.mark.engine
 @pytest.mark.parametrize("name", list(ENGINES))
-async def test_a_model_that_is_refused_gives_none(
+async def test_a_model_that_is_refused_gives_nothing(
     name: str, worker: WorkerPlan, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.gguf"
     with contextlib.closing(broken.open("wb")) as file:
         file.write(b"GGUF" + bytes(100))
     worker = replace(worker, model_path=str(broken))
-    assert await dry_run(worker, installed(name), api_key=KEY, timeout_s=DEADLINE_S) is None
+    assert await dry_run(worker, installed(name), api_key=KEY, timeout_s=DEADLINE_S) == ()
 
 
 def installed(name: str) -> Engine:

@@ -1,18 +1,23 @@
 import os
-from dataclasses import replace
+import shutil
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from local_swarm.domain.launch import LaunchSpec
 from local_swarm.domain.plan import MemoryPart, WorkerPlan
 from local_swarm.engines.dry_run_cache import (
-    FAILURE_KEPT_S,
-    Answer,
+    REFUSAL_KEPT_S,
     DryRunCache,
     cache_key,
     cached_dry_run,
     model_identity,
+    program_identity,
 )
+from tests.engines.conftest import DEADLINE_S
 from tests.engines.test_dry_run import KEY, LATER, SIZES, Scripted
 
 PARTS = (MemoryPart("cpu", "compute", 94_633_984), MemoryPart("CUDA0", "kv", 1 << 33))
@@ -39,22 +44,23 @@ def cache(tmp_path: Path, clock: Clock) -> DryRunCache:
 def test_what_was_put_is_got(cache: DryRunCache) -> None:
     assert cache.get("a") is None
     cache.put("a", PARTS)
-    assert cache.get("a") == Answer(PARTS)
+    assert cache.get("a") == PARTS
     assert cache.get("b") is None
 
 
-def test_a_failure_is_remembered_for_a_day(cache: DryRunCache, clock: Clock) -> None:
-    cache.put("a", None)
-    clock.now += FAILURE_KEPT_S - 1
-    assert cache.get("a") == Answer(None)
+def test_a_refusal_is_remembered_for_an_hour(cache: DryRunCache, clock: Clock) -> None:
+    cache.put("a", ())
+    assert REFUSAL_KEPT_S == 3600
+    clock.now += REFUSAL_KEPT_S - 1
+    assert cache.get("a") == ()
     clock.now += 2
     assert cache.get("a") is None
 
 
 def test_an_answer_does_not_grow_old(cache: DryRunCache, clock: Clock) -> None:
     cache.put("a", PARTS)
-    clock.now += 1000 * FAILURE_KEPT_S
-    assert cache.get("a") == Answer(PARTS)
+    clock.now += 1000 * REFUSAL_KEPT_S
+    assert cache.get("a") == PARTS
 
 
 @pytest.mark.parametrize(
@@ -68,6 +74,7 @@ def test_an_answer_does_not_grow_old(cache: DryRunCache, clock: Clock) -> None:
         b'{"asked_at": 0}',
         b'{"asked_at": null, "parts": []}',
         b'{"asked_at": 0, "parts": 3}',
+        b'{"asked_at": 0, "parts": null}',
         b'{"asked_at": 0, "parts": [["cpu", "kv"]]}',
         b'{"asked_at": 0, "parts": [["cpu", "kv", -1]]}',
         b'{"asked_at": 0, "parts": [["cpu", "kv", "1"]]}',
@@ -79,7 +86,7 @@ def test_what_cannot_be_understood_is_not_known(cache: DryRunCache, content: byt
     (cache.directory / "a.json").write_bytes(content)
     assert cache.get("a") is None
     cache.put("a", PARTS)
-    assert cache.get("a") == Answer(PARTS)
+    assert cache.get("a") == PARTS
 
 
 def test_a_place_that_cannot_be_written_is_no_fault(tmp_path: Path) -> None:
@@ -142,7 +149,7 @@ async def test_an_engine_is_asked_once(
         for one in (worker, replace(worker, id="w1"))
     ]
     assert asked[0] == asked[1]
-    assert (asked[0] is None) == (not says)
+    assert bool(asked[0]) == bool(says)
     assert count.read_text() == "x"
     await cached_dry_run(worker, engine, cache, version="2", api_key=KEY)
     await cached_dry_run(worker, engine, cache, version=None, api_key=KEY)
@@ -156,5 +163,68 @@ async def test_a_kept_answer_names_the_devices_of_the_worker_that_asks(
     for device in ("CUDA1", "CUDA3"):
         one = replace(worker, devices=(device,))
         parts = await cached_dry_run(one, engine, cache, version="1", api_key=KEY)
-        assert {part.device for part in parts or ()} == {device}
+        assert {part.device for part in parts} == {device}
     assert len(list(cache.directory.iterdir())) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.parametrize(
+    ("does", "timeout_s"),
+    [("os.kill(os.getpid(), 9)", DEADLINE_S), ("import signal; signal.pause()", 2.0)],
+    ids=["killed", "late"],
+)
+async def test_one_that_could_not_say_is_asked_again(
+    does: str, timeout_s: float, cache: DryRunCache, worker: WorkerPlan, tmp_path: Path
+) -> None:
+    count = tmp_path / "count"
+    engine = Scripted(f"{COUNTING}{does}", {"COUNT": str(count)})
+    for _ in range(2):
+        assert not await cached_dry_run(
+            worker, engine, cache, version="1", api_key=KEY, timeout_s=timeout_s
+        )
+    assert count.read_text() == "xx"
+    assert not cache.directory.exists()
+
+
+async def test_another_program_of_the_same_version_is_asked(
+    cache: DryRunCache, worker: WorkerPlan, tmp_path: Path
+) -> None:
+    @dataclass(frozen=True)
+    class Own(Scripted):
+        program_path: str = ""
+
+        def launch(self, worker: WorkerPlan, **kwargs: Any) -> LaunchSpec:  # type: ignore[override]
+            spec = super().launch(worker, **kwargs)
+            return replace(spec, argv=(self.program_path, *spec.argv[1:]))
+
+    one, other = tmp_path / "one", tmp_path / "other"
+    for path in (one, other):
+        path.symlink_to(sys.executable)
+
+    async def ask(path: Path) -> None:
+        await cached_dry_run(worker, Own("", {}, program_path=str(path)), cache, version="1", api_key=KEY)
+
+    for path in (one, one, other, other):
+        await ask(path)
+    assert len(list(cache.directory.iterdir())) == 2
+    other.unlink()
+    shutil.copy(sys.executable, other)
+    os.utime(other, ns=(1, 1))
+    await ask(other)
+    assert len(list(cache.directory.iterdir())) == 3
+    other.unlink()
+    await ask(other)
+    assert len(list(cache.directory.iterdir())) == 3
+
+
+def test_a_program_is_known_by_path_size_and_time(tmp_path: Path) -> None:
+    program = tmp_path / "llama-server"
+    program.write_bytes(b"one")
+    os.utime(program, ns=(1, 1))
+    first = program_identity(str(program))
+    os.utime(program, ns=(2, 2))
+    later = program_identity(str(program))
+    program.write_bytes(b"longer")
+    os.utime(program, ns=(2, 2))
+    assert len({first, later, program_identity(str(program)), None}) == 4
+    assert program_identity(str(tmp_path / "none")) is None

@@ -47,8 +47,6 @@ def test_context_is_the_total_over_all_slots(worker: WorkerPlan) -> None:
         ("--fit", "off"),
         ("--n-cpu-moe", "5"),
         ("-ts", "3,1.5"),
-        ("-Cr", "0-3"),
-        ("-Crb", "0-3"),
         ("--host", "127.0.0.1"),
         ("--port", "9000"),
     ],
@@ -69,9 +67,30 @@ def test_everything_the_plan_decided_is_said(worker: WorkerPlan, flag: str, expe
         cache_ram_mib=128,
         ctx_checkpoints=3,
         cpu_moe_layers=5,
-        cpu_range="0-3",
     )
     assert value(words, flag) == expected
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [
+        ((15.00001, 15.0), "15.00001,15"),
+        ((1234567.0, 0.1), "1234567,0.1"),
+        ((3, 1), "3,1"),
+        ((1 / 3, 2 / 3), "0.3333333333333333,0.6666666666666666"),
+    ],
+)
+def test_a_split_keeps_its_digits(
+    worker: WorkerPlan, split: tuple[float, ...], said: str
+) -> None:
+    words = flags(worker, devices=("CUDA0", "CUDA1"), tensor_split=split)
+    assert value(words, "-ts") == said
+
+
+@pytest.mark.parametrize("flag", ["-Cr", "--cpu-range", "-Crb", "--cpu-range-batch"])
+def test_the_processors_are_the_user_s(worker: WorkerPlan, flag: str) -> None:
+    assert extra_args.check([flag, "0-3"]) == (flag, "0-3")
+    assert flag not in flags(worker)
 
 
 def test_cache_and_repacking_are_always_explicit(worker: WorkerPlan) -> None:
@@ -89,7 +108,6 @@ def test_all_that_a_plan_says_is_closed_to_the_user(worker: WorkerPlan) -> None:
         devices=("CUDA0", "CUDA1"),
         tensor_split=(1.0, 1.0),
         cpu_moe_layers=1,
-        cpu_range="0-1",
         mmproj="p",
         draft="d",
     )
@@ -327,6 +345,17 @@ def test_a_worker_is_pinned_by_its_pins(worker: WorkerPlan) -> None:
     assert worker_environment(by_number, "k")["CUDA_VISIBLE_DEVICES"] == "1"
 
 
+@pytest.mark.parametrize(
+    ("pins", "number"), [((), "7"), (("CUDA1",), "1")], ids=["none", "its id"]
+)
+def test_pins_are_not_looked_up_among_what_we_are_shown(
+    worker: WorkerPlan, monkeypatch: pytest.MonkeyPatch, pins: tuple[str, ...], number: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "6,7")
+    environment = worker_environment(replace(worker, devices=("CUDA1",), pins=pins), "k")
+    assert environment["CUDA_VISIBLE_DEVICES"] == number
+
+
 @pytest.mark.parametrize(("device", "can"), [("CUDA0", True), ("cpu", True), ("HTP0", False)])
 def test_what_can_be_pinned_is_known_before(device: str, can: bool) -> None:
     assert is_pinnable(device) is can
@@ -344,7 +373,7 @@ def test_a_device_that_cannot_be_pinned_is_refused(device: str) -> None:
 
 
 def test_the_runner_knows_every_flag_of_a_plan(worker: WorkerPlan) -> None:
-    changes = {"cpu_moe_layers": 1, "cpu_range": "0-1", "tensor_split": (1.0,), "repack": True}
+    changes = {"cpu_moe_layers": 1, "tensor_split": (1.0,), "repack": True}
     words = flags(worker, **changes, mmproj="p", draft="d")
     on_gpu = flags(worker, mmproj="p", devices=("CUDA0",))
     assert set(extra_args.flags_in([*words, *on_gpu, "--no-repack", "-kvu"])) <= set(FLAGS)
@@ -352,7 +381,7 @@ def test_the_runner_knows_every_flag_of_a_plan(worker: WorkerPlan) -> None:
 
 def test_the_runner_knows_no_flag_that_nobody_may_say(worker: WorkerPlan) -> None:
     """A row that no plan emits and no user may pass is a row too many."""
-    changes = {"cpu_moe_layers": 1, "cpu_range": "0-1", "tensor_split": (1.0,)}
+    changes = {"cpu_moe_layers": 1, "tensor_split": (1.0,)}
     here = flags(worker, **changes, mmproj="p", draft="d", kv_unified=True, repack=True)
     said = {*here, *flags(worker, mmproj="p", devices=("CUDA0",))}
     for row in FLAGS.values():

@@ -87,7 +87,7 @@ async def loaded(worker: WorkerPlan, engine: Engine) -> dict[str, int]:
     """What a real start prints."""
     spec = engine.launch(worker, host=HOST, port=0, api_key=KEY)
     spec = replace(spec, argv=(*spec.argv, "--no-warmup"))
-    return by_kind(printed_sizes(await size_lines(spec, timeout_s=DEADLINE_S)))
+    return by_kind(printed_sizes(await size_lines(spec, timeout_s=DEADLINE_S) or ()))
 
 
 @pytest.mark.parametrize(("name", "start"), CASES, ids=[" / ".join(case) for case in CASES])

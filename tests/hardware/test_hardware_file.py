@@ -15,7 +15,7 @@ sizes = st.integers(1, 1 << 50)
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 devices = st.builds(
     Device,
-    id=texts,
+    id=texts.filter(lambda id_: id_ not in ("", "cpu")),
     uuid=st.none() | texts,
     vendor=st.none() | texts,
     name=st.none() | texts,
@@ -44,7 +44,9 @@ hosts = st.builds(
         Memory, total_bytes=sizes, available_bytes=sizes, limit_bytes=st.none() | sizes
     ),
     unified=st.booleans(),
-    devices=st.lists(devices, max_size=3).map(tuple),
+    devices=st.lists(
+        devices, max_size=3, unique_by=(lambda d: d.id, lambda d: object() if d.uuid is None else d.uuid)
+    ).map(tuple),
 )
 
 HOST = HostSnapshot(
@@ -102,6 +104,11 @@ def without(*places):
     return json.dumps(document)
 
 
+def cards(*changes):
+    one = to_dict(HOST)["devices"][0]
+    return changed(devices=[{**one, **change} for change in changes])
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -119,6 +126,16 @@ def without(*places):
         (changed(devices=[{"id": "gpu0"}]), r"\$\.devices\[0\]"),
         (changed(devices=[{**to_dict(HOST)["devices"][0], "free_bytes": -5}]), "free_bytes"),
         ('{"a":' * 100_000, "."),
+        (changed(memory__total_bytes=(1 << 63) + 1), r"\$\.memory\.total_bytes"),
+        (cards({"total_bytes": (1 << 63) + 1}), r"\$\.devices\[0\]\.total_bytes"),
+        (cards({"free_bytes": 1 << 80}), r"\$\.devices\[0\]\.free_bytes"),
+        (cards({"id": ""}), r"'' is no .*\$\.devices\[0\]\.id"),
+        (cards({"id": "a"}, {"id": "cpu"}), r"'cpu' is no .*\$\.devices\[1\]\.id"),
+        (cards({}, {}), r"\$\.devices\[0\] already.*\$\.devices\[1\]\.id"),
+        (
+            cards({"id": "a", "uuid": "GPU-1"}, {"id": "b"}, {"id": "c", "uuid": "GPU-1"}),
+            r"\$\.devices\[0\] already.*\$\.devices\[2\]\.uuid",
+        ),
     ],
 )
 def test_a_bad_file_is_refused_with_its_name_and_the_place(tmp_path, text, said):
@@ -147,3 +164,9 @@ def test_facts_of_later_versions_are_passed_over(tmp_path):
     path = tmp_path / "host.json"
     path.write_text(changed(npu={"tops": 40}))
     assert load(path) == HOST
+
+
+def test_devices_of_which_no_uuid_is_known_are_not_alike(tmp_path):
+    path = tmp_path / "host.json"
+    path.write_text(cards({"id": "CUDA0"}, {"id": "CUDA1", "total_bytes": 1 << 63}))
+    assert [device.id for device in load(path).devices] == ["CUDA0", "CUDA1"]

@@ -50,6 +50,7 @@ def test_the_engine_s_name_and_sizes_and_our_uuid() -> None:
 def test_what_the_engine_cannot_drive_is_left_out_and_said() -> None:
     seen = as_driven(host(RTX), NONE, "xllamacpp 2026.10")
     assert seen.host.devices == ()
+    assert seen.undriven
     assert seen.notes == (
         "NVIDIA Pretend 24 is here, but the engine xllamacpp 2026.10 drives no GPU: "
         "install a llama-server with CUDA, on PATH or as `engine.path`.",
@@ -61,6 +62,7 @@ def test_what_it_drives_and_what_not_are_told_apart() -> None:
     seen = as_driven(host(RTX, UHD, radeon), HEADING + CUDA0, ENGINE)
     assert [device.id for device in seen.host.devices] == ["CUDA0"]
     (note,) = seen.notes
+    assert not seen.undriven
     assert note.startswith(
         f"UHD 770, Radeon are here, but the engine {ENGINE} does not drive them: "
         "install a llama-server with SYCL or Vulkan and ROCm or Vulkan"

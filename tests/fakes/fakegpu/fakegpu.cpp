@@ -1,27 +1,35 @@
-// A fake GPU for llama.cpp: every operation is supported, nothing is ever computed.
+// A fake GPU for llama.cpp: it supports every operation, and computes nothing or has the CPU do it.
 // Buffers follow ggml-cuda: alignment 128, quantised rows padded to MATRIX_ROW_PADDING = 512, a
 // half-precision copy of a quantised cache as scratch of flash attention, a pinned host buffer.
 #include "ggml-backend-impl.h"
-#include <cstdlib>
 #include <cstring>
 #include <string>
+#include <sys/mman.h>
 #include <vector>
 
 struct Device {
     std::string name;
-    size_t memory;
+    size_t memory, used;
     ggml_backend_buffer_type buffers, host;
     ggml_backend_device device;
 };
 static std::vector<Device *> devices;
 static ggml_backend_reg registry;
 
-// Buffers: memory of the host.
-static const char * buffer_name(ggml_backend_buffer_type_t type) { return ((Device *) type->context)->name.c_str(); }
+// Buffers: memory of the host, of which only what is written takes any.
+static Device * device_of(ggml_backend_buffer_type_t type) { return (Device *) type->context; }
+static const char * buffer_name(ggml_backend_buffer_type_t type) { return device_of(type)->name.c_str(); }
 static const char * host_name(ggml_backend_buffer_type_t) { return "FAKE_Host"; }
-static void buffer_free(ggml_backend_buffer_t buffer) { free(buffer->context); }
+static bool is_host(ggml_backend_buffer_type_t type) { return type == &device_of(type)->host; }
+static void buffer_free(ggml_backend_buffer_t buffer) {
+    if (!is_host(buffer->buft)) device_of(buffer->buft)->used -= buffer->size;
+    munmap(buffer->context, buffer->size + 1);
+}
 static void * buffer_base(ggml_backend_buffer_t buffer) { return buffer->context; }
-static void buffer_clear(ggml_backend_buffer_t buffer, uint8_t value) { memset(buffer->context, value, buffer->size); }
+static void buffer_clear(ggml_backend_buffer_t buffer, uint8_t value) {
+    if (value) memset(buffer->context, value, buffer->size);
+    else madvise(buffer->context, buffer->size + 1, MADV_DONTNEED);
+}
 static void buffer_set(ggml_backend_buffer_t, ggml_tensor * tensor, const void * data, size_t offset, size_t size) {
     memcpy((char *) tensor->data + offset, data, size);
 }
@@ -29,13 +37,19 @@ static void buffer_get(ggml_backend_buffer_t, const ggml_tensor * tensor, void *
     memcpy(data, (char *) tensor->data + offset, size);
 }
 static ggml_backend_buffer_t buffer_alloc(ggml_backend_buffer_type_t type, size_t size) {
+    Device * device = device_of(type);
+    bool own = !is_host(type);
+    if (own && size > device->memory - device->used) return nullptr;
+    void * base = mmap(nullptr, size + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED) return nullptr;
+    if (own) device->used += size;
     ggml_backend_buffer_i calls{};
     calls.free_buffer = buffer_free;
     calls.get_base = buffer_base;
     calls.clear = buffer_clear;
     calls.set_tensor = buffer_set;
     calls.get_tensor = buffer_get;
-    return ggml_backend_buffer_init(type, calls, aligned_alloc(128, (size + 256) / 128 * 128), size);
+    return ggml_backend_buffer_init(type, calls, base, size);
 }
 static size_t device_alignment(ggml_backend_buffer_type_t) { return 128; }
 static size_t host_alignment(ggml_backend_buffer_type_t) { return 32; }
@@ -60,11 +74,20 @@ static size_t alloc_size(ggml_backend_buffer_type_t, const ggml_tensor * tensor)
     return size;
 }
 
-// Backends: streams that do nothing.
+// Backends: streams that do nothing, or have the CPU do it.
+static ggml_backend_t cpu;
+static void start_cpu() {
+    cpu = ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr);
+    auto set_threads = (ggml_backend_set_n_threads_t) ggml_backend_reg_get_proc_address(
+        ggml_backend_dev_backend_reg(ggml_backend_get_device(cpu)), "ggml_backend_set_n_threads");
+    if (set_threads) set_threads(cpu, 1);
+}
 static const char * device_name(ggml_backend_dev_t device) { return ((Device *) device->context)->name.c_str(); }
 static const char * backend_name(ggml_backend_t backend) { return device_name(backend->device); }
 static void backend_free(ggml_backend_t backend) { delete backend; }
-static ggml_status compute(ggml_backend_t, ggml_cgraph *) { return GGML_STATUS_SUCCESS; }
+static ggml_status compute(ggml_backend_t, ggml_cgraph * graph) {
+    return cpu ? ggml_backend_graph_compute(cpu, graph) : GGML_STATUS_SUCCESS;
+}
 static void synchronize(ggml_backend_t) {}
 static void set_async(ggml_backend_t, ggml_tensor * tensor, const void * data, size_t offset, size_t size) {
     buffer_set(nullptr, tensor, data, offset, size);
@@ -92,7 +115,9 @@ static ggml_backend_t backend_init(ggml_backend_dev_t device, const char *) {
 
 // Devices: asynchronous, with events, which is what a pipeline asks for.
 static void device_memory(ggml_backend_dev_t device, size_t * free, size_t * total) {
-    *free = *total = ((Device *) device->context)->memory;
+    auto * one = (Device *) device->context;
+    *total = one->memory;
+    *free = one->memory - one->used;
 }
 static enum ggml_backend_dev_type device_type(ggml_backend_dev_t) { return GGML_BACKEND_DEVICE_TYPE_GPU; }
 static void device_props(ggml_backend_dev_t device, ggml_backend_dev_props * props) {
@@ -127,11 +152,12 @@ static size_t registry_count(ggml_backend_reg_t) { return devices.size(); }
 static ggml_backend_dev_t registry_device(ggml_backend_reg_t, size_t index) { return &devices[index]->device; }
 static void * registry_address(ggml_backend_reg_t, const char *) { return nullptr; }
 
-void fake_register(int count, size_t memory) {
-    for (int index = 0; index < count; index++) {
+// Devices `name`0, `name`1, ... with so many bytes each.
+void fake_register(const char * name, const std::vector<size_t> & memory, bool computes) {
+    for (size_t bytes : memory) {
         auto * one = new Device();
-        one->name = "FAKE" + std::to_string(index);
-        one->memory = memory;
+        one->name = name + std::to_string(devices.size());
+        one->memory = bytes;
         one->buffers.iface = {buffer_name, buffer_alloc, device_alignment, nullptr, alloc_size, no};
         one->host.iface = {host_name, buffer_alloc, host_alignment, nullptr, nullptr, yes};
         one->buffers.device = one->host.device = &one->device;
@@ -146,4 +172,5 @@ void fake_register(int count, size_t memory) {
     registry.api_version = GGML_BACKEND_API_VERSION;
     registry.iface = {registry_name, registry_count, registry_device, registry_address};
     ggml_backend_register(&registry);
+    if (computes) start_cpu();
 }

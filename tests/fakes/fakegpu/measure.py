@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -115,27 +115,38 @@ def build(server: Path, sources: Path, folder: Path) -> Path:
     return library
 
 
+def fakes(library: Path, *mib: int, name: str = "FAKE", computes: bool = False) -> dict[str, str]:
+    """The environment of a process that has such devices; see README.md."""
+    sizes = ",".join(map(str, mib))
+    found = {"LD_PRELOAD": str(library), "FAKE_GPU_MIB": sizes, "FAKE_GPU_NAME": name}
+    return found | ({"FAKE_GPU_COMPUTES": "1"} if computes else {})
+
+
 def measure(server: Path, library: Path, model: Path, cell: Cell) -> tuple[MemoryPart, ...]:
+    """What a cell's start prints."""
+    argv = [str(server), "-m", str(model), "--port", str(free_port()), *cell.flags]
+    devices = fakes(library, *[DEVICE_MIB] * cell.devices)
+    return printed_sizes(loaded(argv, devices, model.with_suffix(".log")))
+
+
+def loaded(argv: Sequence[str], env: Mapping[str, str], log: Path) -> list[str]:
     """Starts the engine, reads what it prints until it listens, and stops it."""
-    fake = {"LD_PRELOAD": str(library), "FAKE_GPUS": str(cell.devices)}
-    fake["FAKE_GPU_MIB"] = str(DEVICE_MIB)
-    log = model.with_suffix(".log")
     with log.open("wb") as out:
         child = subprocess.Popen(
-            [str(server), "-m", str(model), "--port", str(_free_port()), *cell.flags],
-            env=os.environ | fake,
+            argv,
+            env={**os.environ, **env},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
         )
     try:
-        return printed_sizes(_until_loaded(child, log))
+        return _until_loaded(child, log)
     finally:
         child.kill()
         child.wait()
 
 
-def _until_loaded(child: subprocess.Popen[bytes], log: Path) -> Iterable[str]:
+def _until_loaded(child: subprocess.Popen[bytes], log: Path) -> list[str]:
     end = time.monotonic() + DEADLINE_S
     while LOADED not in (text := log.read_text(errors="replace")):
         assert child.poll() is None, f"ended with {child.returncode}: {text[-3000:]}"
@@ -144,7 +155,7 @@ def _until_loaded(child: subprocess.Popen[bytes], log: Path) -> Iterable[str]:
     return text.splitlines()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
