@@ -21,7 +21,7 @@ from local_swarm.budget.case import Case, case_of
 from local_swarm.budget.fitting import Fitter
 from local_swarm.budget.lineup import Candidate, Lineup, refuse_other_byte_order
 from local_swarm.budget.offer import Maker, Offer
-from local_swarm.budget.pricing import Answers, Beside, Pricer
+from local_swarm.budget.pricing import PROCESS_BYTES, Answers, Beside, Pricer
 from local_swarm.budget.wishes import Wishes
 from local_swarm.domain.hardware import HostSnapshot
 from local_swarm.domain.model import ModelFacts
@@ -76,7 +76,7 @@ def choose(
     """
     case = case_of(host, wishes)
     lineup = Lineup(case, tuple(candidates), beside or Beside(), engine_build)
-    chosen = _pick(case, lineup.above)
+    chosen = _pick(case, lineup.above) if case.limits.ram.usable_bytes > PROCESS_BYTES else None
     if chosen is None:
         raise FitError("None of the models known here fits this machine.", hint=_way_out(wishes))
     return chosen.plan(lineup.rejected(chosen.fitter))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from local_swarm.budget import explain
 from local_swarm.budget.case import CACHE_TYPES, Case, Layout, Stage
@@ -51,7 +52,7 @@ class Fitter:
     @property
     def first(self) -> Offer:
         """With all that was asked for, whether or not it fits: the one that lacks least."""
-        best = self.stages[0].layouts
+        best = _tightest(self.stages[0].layouts)
         return min(self._offers(best, self.cache_types[0]), key=lambda offer: offer.lacking_bytes)
 
     @property
@@ -62,8 +63,8 @@ class Fitter:
 
     def at(self, stage: Stage) -> Offer | None:
         layouts = [layout for layout in stage.layouts if not self.maker.is_hopeless(layout)]
-        offers = (o for kind in self.cache_types for o in self._offers(layouts, kind))
-        return next((offer for offer in offers if offer.fits), None)
+        offers = (o for kind in self.cache_types for o in self._fitting(layouts, kind))
+        return next(offers, None)
 
     def shorter(self) -> Offer | None:
         """The longest context that fits, where it may be traded."""
@@ -101,16 +102,20 @@ class Fitter:
         asked = self.case.wishes.ctx != "auto"
         return self.ctx if asked else min(self.case.least_ctx, self.ctx)
 
+    def _fitting(self, layouts: Iterable[Layout], cache_type: str) -> Iterator[Offer]:
+        """What fits, best first. Where the fewest slots do not, more of them do not either."""
+        for _, alike in groupby(layouts, key=lambda layout: layout.grouping):
+            same = tuple(alike)
+            if len(same) > 1 and not self.maker.offer(same[-1], self.ctx, cache_type).fits:
+                continue
+            yield from (offer for offer in self._offers(same, cache_type) if offer.fits)
+
     def _offers(self, layouts: Iterable[Layout], cache_type: str) -> Iterator[Offer]:
         for layout in layouts:
             yield self.maker.offer(layout, self.ctx, cache_type)
 
     def _last_layouts(self) -> tuple[Layout, ...]:
-        """With the fewest slots that are enough, for each way to use the devices."""
-        fewest: dict[object, Layout] = {}
-        for layout in self.stages[-1].layouts:
-            fewest[layout.grouping] = layout
-        return tuple(fewest.values())
+        return _tightest(self.stages[-1].layouts)
 
     def _offloaded(
         self, way: Callable[[Layout, int, str], Offer | None], traded: bool
@@ -177,3 +182,8 @@ class Fitter:
         yield explain.threads(chosen.workers, case.cores)
         compute = self.maker.pricer.compute(chosen.workers[0], chosen.groups[0])
         yield from notes(model, compute)
+
+
+def _tightest(layouts: Iterable[Layout]) -> tuple[Layout, ...]:
+    """With the fewest slots, for each way to use the devices."""
+    return tuple({layout.grouping: layout for layout in layouts}.values())

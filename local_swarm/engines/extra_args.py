@@ -39,9 +39,10 @@ OWNED: tuple[tuple[str, str, str], ...] = (
         "--cache-type-k -ctv --cache-type-v -b --batch-size -ub --ubatch-size -fa --flash-attn "
         "-cram --cache-ram -ctxcp --ctx-checkpoints --swa-checkpoints -ncmoe --n-cpu-moe -cmoe "
         "--cpu-moe -ncffn --n-cpu-ffn -ot --override-tensor --repack -nr --no-repack -t --threads "
-        "-tb --threads-batch -C --cpu-mask -Cb --cpu-mask-batch -fit --fit -fitp --fit-print -fitt --fit-target -fitc --fit-ctx -kvu "
-        "--kv-unified -no-kvu --no-kv-unified -kvo --kv-offload -nkvo --no-kv-offload "
-        "--threads-http --cache-idle-slots --no-cache-idle-slots",
+        "-tb --threads-batch -C --cpu-mask -Cb --cpu-mask-batch -fit --fit -fitp --fit-print "
+        "-fitt --fit-target -fitc --fit-ctx -kvu --kv-unified -no-kvu --no-kv-unified -kvo "
+        "--kv-offload -nkvo --no-kv-offload --threads-http --cache-idle-slots "
+        "--no-cache-idle-slots",
     ),
     (
         "the plan counts memory and places the model as the engine does without it",

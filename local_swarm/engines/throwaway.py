@@ -29,9 +29,9 @@ async def size_lines(spec: LaunchSpec, *, timeout_s: float) -> tuple[str, ...] |
     """Starts `spec` and returns the lines about sizes, up to the last one: compute.
 
     Empty when it ends of itself, or goes on to load, before that. None when it could not say: it
-    did not start, was killed, or `timeout_s` was over, as on a busy machine. The child and all it started are gone
-    when this returns or raises, and when the process that called it dies. Raises nothing of its
-    own but what cancels it.
+    did not start, was killed, or `timeout_s` was over, as on a busy machine. The child and all it
+    started are gone when this returns or raises, and when the process that called it dies. Raises
+    nothing of its own but what cancels it.
     """
     try:
         async with _child(spec) as output:
@@ -52,7 +52,7 @@ async def _read(output: asyncio.StreamReader) -> tuple[str, ...] | None:
         elif GIVEN_UP in line or line == ENDED:
             log.debug("the engine did not tell its sizes; its last line: %s", latest)
             return ()
-        elif kept and tells_size(kept[-1]) == "compute":
+        elif line and kept and tells_size(kept[-1]) == "compute":
             return tuple(kept)
         latest = line or latest
     log.debug("the engine was killed, or did not start; its last line: %s", latest)

@@ -160,7 +160,8 @@ class Chooser:
             _check_draft(model, beside, plan.workers[0])
             unsure = budget.unsure(plan.workers, model, self.engine_build)
             asked = next((worker for worker in unsure if worker.shape not in answers), None)
-            if asked is None or self.ask is None or len(answers) == MOST_QUESTIONS:
+            unheard = () in answers.values()  # it would not say more the next time
+            if asked is None or self.ask is None or unheard or len(answers) == MOST_QUESTIONS:
                 return model, plan
             answers[asked.shape] = self.ask(asked, model)
 

@@ -77,10 +77,7 @@ def as_driven(host: HostSnapshot, told: str | None, engine: str) -> Machine:
 
 
 def given(host: HostSnapshot) -> Machine:
-    """Another machine, whose engine cannot be asked: all its devices that a worker can be pinned to.
-
-    Pure.
-    """
+    """Another machine, whose engine cannot be asked: what workers can be pinned to. Pure."""
     usable = tuple(device for device in host.devices if is_pinnable(device.pin))
     notes = tuple(_left_out(device) for device in host.devices if device not in usable)
     return Machine(replace(host, devices=usable), notes, undriven=bool(notes) and not usable)

@@ -120,6 +120,7 @@ async def test_sizes_are_read_and_the_child_is_ended(worker: WorkerPlan, pids: P
 
 
 async def test_one_that_stays_silent_is_ended_in_time(worker: WorkerPlan, pids: Path) -> None:
+    assert module.TIMEOUT_S == 20.0
     asked = asyncio.ensure_future(dry_run(worker, loiterer(pids, ""), api_key=KEY, timeout_s=2.0))
     started = await appeared(pids)
     assert await asyncio.wait_for(asked, DEADLINE_S) is None

@@ -202,7 +202,9 @@ async def test_another_program_of_the_same_version_is_asked(
         path.symlink_to(sys.executable)
 
     async def ask(path: Path) -> None:
-        await cached_dry_run(worker, Own("", {}, program_path=str(path)), cache, version="1", api_key=KEY)
+        await cached_dry_run(
+            worker, Own("", {}, program_path=str(path)), cache, version="1", api_key=KEY
+        )
 
     for path in (one, one, other, other):
         await ask(path)

@@ -80,9 +80,7 @@ def test_everything_the_plan_decided_is_said(worker: WorkerPlan, flag: str, expe
         ((1 / 3, 2 / 3), "0.3333333333333333,0.6666666666666666"),
     ],
 )
-def test_a_split_keeps_its_digits(
-    worker: WorkerPlan, split: tuple[float, ...], said: str
-) -> None:
+def test_a_split_keeps_its_digits(worker: WorkerPlan, split: tuple[float, ...], said: str) -> None:
     words = flags(worker, devices=("CUDA0", "CUDA1"), tensor_split=split)
     assert value(words, "-ts") == said
 
@@ -345,9 +343,7 @@ def test_a_worker_is_pinned_by_its_pins(worker: WorkerPlan) -> None:
     assert worker_environment(by_number, "k")["CUDA_VISIBLE_DEVICES"] == "1"
 
 
-@pytest.mark.parametrize(
-    ("pins", "number"), [((), "7"), (("CUDA1",), "1")], ids=["none", "its id"]
-)
+@pytest.mark.parametrize(("pins", "number"), [((), "7"), (("CUDA1",), "1")], ids=["none", "its id"])
 def test_pins_are_not_looked_up_among_what_we_are_shown(
     worker: WorkerPlan, monkeypatch: pytest.MonkeyPatch, pins: tuple[str, ...], number: str
 ) -> None:

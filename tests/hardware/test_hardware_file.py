@@ -45,7 +45,9 @@ hosts = st.builds(
     ),
     unified=st.booleans(),
     devices=st.lists(
-        devices, max_size=3, unique_by=(lambda d: d.id, lambda d: object() if d.uuid is None else d.uuid)
+        devices,
+        max_size=3,
+        unique_by=(lambda d: d.id, lambda d: object() if d.uuid is None else d.uuid),
     ).map(tuple),
 )
 
