@@ -45,15 +45,12 @@ def dealt(gpus: Sequence[Pool], workers: int) -> tuple[Grouping, ...]:
 
 
 def one_group(gpus: Sequence[Pool]) -> Group:
-    """All devices that one worker can be split over: those of the backend with most memory."""
-    together = [gpu for gpu in gpus if not gpu.alone]
-    if not together:
-        return tuple(sorted(gpus, key=lambda gpu: -gpu.usable_bytes)[:1])
-    gpus = together
-    backends = dict.fromkeys(gpu.backend for gpu in gpus)
-    sums = {b: sum(gpu.usable_bytes for gpu in gpus if gpu.backend == b) for b in backends}
-    best = max(sums, key=lambda backend: sums[backend], default=None)
-    return tuple(gpu for gpu in gpus if gpu.backend == best)
+    """All devices that one worker can be split over: those of the backend with most memory, or one
+    that stands alone where that has more."""
+    groups: list[Group] = [(gpu,) for gpu in gpus if gpu.alone]
+    backends = dict.fromkeys(gpu.backend for gpu in gpus if not gpu.alone)
+    groups += [tuple(g for g in gpus if g.backend == b and not g.alone) for b in backends]
+    return max(groups, key=lambda group: sum(gpu.usable_bytes for gpu in group), default=())
 
 
 def _largest(gpus: Sequence[Pool]) -> Iterator[Group]:

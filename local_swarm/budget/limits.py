@@ -60,17 +60,23 @@ def limits(host: HostSnapshot, wishes: Wishes) -> Limits:
     """Raises UsageError for a device that is not there."""
     ram = ram_pool(host, wishes)
     found, unused = _taking_part(host, wishes)
-    _check_by_hand(wishes, len(found))
+    _check_by_hand(wishes, found)
     pools = tuple(_gpu_pool(device, host.memory, ram, wishes) for device in found)
     return Limits(ram, pools, unused=tuple(unused))
 
 
-def _check_by_hand(wishes: Wishes, devices: int) -> None:
+def _check_by_hand(wishes: Wishes, devices: Sequence[Device]) -> None:
     split, layers = wishes.tensor_split, wishes.gpu_layers
-    if split and len(split) != devices:
+    if split and len(split) != len(devices):
         raise UsageError(
-            f"swarm.tensor_split has {len(split)} parts for {devices} devices.",
+            f"swarm.tensor_split has {len(split)} parts for {len(devices)} devices.",
             hint="Give one number for each device of swarm.devices.",
+        )
+    if split and (len({d.backend for d in devices}) > 1 or any(map(_is_alone, devices))):
+        names = ", ".join(device.id for device in devices)
+        raise UsageError(
+            f"No worker can be split over {names}.",
+            hint="Name devices of one backend in swarm.devices, and no MIG instances.",
         )
     if not devices and layers != "auto" and layers > 0:
         raise UsageError(
@@ -186,6 +192,11 @@ def _taking_part(host: HostSnapshot, wishes: Wishes) -> tuple[list[Device], list
         if not device.total_bytes
     ]
     discrete = [device for device in known if not device.integrated]
+    apart = [d for d in known if d.integrated and not _in_ram(d, host.memory)]
+    own = sum(_own_bytes(device, host.memory) for device in apart)
+    if own > sum(device.total_bytes or 0 for device in discrete):
+        names = (_name(device) for device in known if device is not apart[0])
+        return apart[:1], unused + [f"{name} is not used: it has less memory." for name in names]
     if not discrete:
         return known[:1], unused + [f"{_name(device)} is not used." for device in known[1:]]
     for device in known:

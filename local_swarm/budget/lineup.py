@@ -65,7 +65,9 @@ class Lineup:
         names = [candidate.model_id for candidate in self.candidates]
         before = self.candidates[: names.index(chosen.maker.model_id)]
         found = (self._looked_at(candidate) for candidate in before)
-        return tuple(each if isinstance(each, Rejection) else _rejection(each) for each in found)
+        return tuple(
+            each if isinstance(each, Rejection) else _rejection(each, chosen) for each in found
+        )
 
     def _looked_at(self, candidate: Candidate) -> Fitter | Rejection:
         name = candidate.model_id
@@ -86,8 +88,13 @@ class Lineup:
         return Fitter(Maker(self.case, model, name, pricer), candidate.quality)
 
 
-def _rejection(fitter: Fitter) -> Rejection:
-    return Rejection(fitter.maker.model_id, explain.lacks(fitter.first))
+def _rejection(fitter: Fitter, chosen: Fitter) -> Rejection:
+    first = fitter.first
+    if first.fits:
+        return Rejection(
+            fitter.maker.model_id, f"It fits, but {chosen.maker.model_id} is much better."
+        )
+    return Rejection(fitter.maker.model_id, explain.lacks(first))
 
 
 def refuse_other_byte_order(host: HostSnapshot, model: ModelFacts) -> None:

@@ -130,7 +130,7 @@ class Maker:
         at: Callable[[int], Placement | None],
     ) -> Offer | None:
         """The first of falling use of the devices that fits them; it leaves the least to RAM."""
-        if self.case.wishes.gpu_layers != "auto":
+        if self.case.wishes.gpu_layers != "auto" or self.case.wishes.tensor_split:
             return None
         found = None
         low, high = 0, len(counts)

@@ -44,3 +44,24 @@ def test_weights_that_another_worker_carries_are_not_counted_again() -> None:
 
 def test_an_engine_that_prints_nothing_is_not_judged() -> None:
     assert observe(PLANNED, []) is None
+
+
+SPLIT = tuple(MemoryPart(device, "weights", 50 * MIB) for device in ("cpu", "CUDA0", "CUDA1"))
+
+
+def weights(**sizes: float) -> list[MemoryPart]:
+    return [MemoryPart(device, "weights", round(size * MIB)) for device, size in sizes.items()]
+
+
+def test_the_host_may_map_weights_that_lie_on_devices_and_no_more() -> None:
+    seen = observe(SPLIT, weights(cpu=150, CUDA0=50, CUDA1=50))
+    assert seen == Observed(250 * MIB)
+    seen = observe(SPLIT, weights(cpu=151, CUDA0=50, CUDA1=50))
+    assert seen is not None
+    assert seen.drift == (Drift("cpu", "weights", 50 * MIB, 151 * MIB),)
+
+
+def test_a_device_that_holds_more_weights_than_planned_is_told() -> None:
+    seen = observe(SPLIT, weights(cpu=50, CUDA0=60, CUDA1=50))
+    assert seen is not None
+    assert seen.drift == (Drift("CUDA0", "weights", 50 * MIB, 60 * MIB),)

@@ -1,13 +1,15 @@
 """Plans for machines with accelerators: devices, layouts, splits, and what is given up."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from local_swarm.budget import Wishes, plan
-from local_swarm.domain.hardware import Device, Memory
+from local_swarm.domain.hardware import Device, HostSnapshot, Memory
 from local_swarm.domain.memory import GIB, MIB
-from local_swarm.domain.plan import CPU_DEVICE
+from local_swarm.domain.model import ModelFacts
+from local_swarm.domain.plan import CPU_DEVICE, Plan
 from local_swarm.errors import FitError, UsageError
 from tests.budget.samples import LLAMA_8B, dense, machine, spread
 from tests.budget.samples import QWEN_7B as QWEN_7B_IN_ONE
@@ -43,7 +45,14 @@ EXPERTS = spread(
 )
 
 
-def gpu(number=0, gib=24.0, *, free=None, backend="CUDA", **facts):
+def gpu(
+    number: int = 0,
+    gib: float = 24.0,
+    *,
+    free: int | None = None,
+    backend: str = "CUDA",
+    **facts: Any,
+) -> Device:
     total = int(gib * GIB)
     uuid = f"{UUID}{number}" if backend == "CUDA" else None
     return Device(
@@ -59,11 +68,11 @@ def gpu(number=0, gib=24.0, *, free=None, backend="CUDA", **facts):
     )
 
 
-def with_gpus(*gpus, ram=64 * GIB, **facts):
+def with_gpus(*gpus: Device, ram: int = 64 * GIB, **facts: Any) -> HostSnapshot:
     return replace(machine(ram, **facts), devices=gpus)
 
 
-def planned(host, model=QWEN_7B, **wishes):
+def planned(host: HostSnapshot, model: ModelFacts = QWEN_7B, **wishes: Any) -> Plan:
     return plan(host, model, Wishes(**wishes), model_id="sample")
 
 
