@@ -14,6 +14,9 @@
           ├── InvalidRequest      400, the client is to blame
           ├── Unauthorized        401, no valid key
           ├── UnknownModel        404, not served here
+          ├── NotAllowed          403, it would change a worker
+          ├── NotSupported        501, the model or the engine cannot do it
+          ├── NotOffered          501, no swarm does it
           ├── ContextExceeded     400, too long for a slot
           ├── PoisonRequest       400, two workers died under it
           ├── Overloaded          503, the queue is full
@@ -141,6 +144,30 @@ class UnknownModel(RequestError):
     code = "model_not_found"
     type = "invalid_request_error"
     blame = Blame.CLIENT
+
+
+class NotAllowed(RequestError):
+    """403: it would change a worker, and all clients share the workers."""
+
+    http_status = 403
+    code = "not_allowed"
+    type = "permission_error"
+    blame = Blame.CLIENT
+
+
+class NotSupported(RequestError):
+    """501: the model, or the engine as it was started, cannot do it."""
+
+    http_status = 501
+    code = "not_supported"
+    type = "not_supported_error"
+    blame = Blame.WORKER
+
+
+class NotOffered(NotSupported):
+    """501: no swarm does it, whatever the engine can."""
+
+    blame = Blame.GATEWAY
 
 
 class ContextExceeded(RequestError):

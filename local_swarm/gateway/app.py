@@ -10,19 +10,24 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from local_swarm.errors import BusyError
+from local_swarm.gateway import refusals
 from local_swarm.gateway.activity import Activity
+from local_swarm.gateway.asked import AnyWorker, Asked, Told
 from local_swarm.gateway.ballots import VoteProcess
 from local_swarm.gateway.chat import Chat, ChatSettings
 from local_swarm.gateway.door import Door, door_middleware
+from local_swarm.gateway.exchange import Exchange
 from local_swarm.gateway.fanout import Fanout
 from local_swarm.gateway.ledger import Ledger
+from local_swarm.gateway.length import Length
 from local_swarm.gateway.metrics import Metrics
 from local_swarm.gateway.overview import Overview
+from local_swarm.gateway.passed import Completions, Embeddings, Turnstile
 from local_swarm.gateway.ports import Ballots, Fleet
 from local_swarm.gateway.relay import Relay
+from local_swarm.gateway.routes import Kind, add_routes
 from local_swarm.gateway.stats import Stats
 from local_swarm.gateway.turns import Served
-from local_swarm.gateway.upstream import Upstream
 
 BACKLOG = 1024
 SHUTDOWN_GRACE_S = 1.0  # for writing the last bytes once requests are over
@@ -30,7 +35,8 @@ SHUTDOWN_GRACE_S = 1.0  # for writing the last bytes once requests are over
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """`host` is the address it listens on. `keys` empty: no key is asked for."""
+    """`host` is the address it listens on. `keys` empty: no key is asked for. With
+    `show_prompts` /slots may show what clients and models wrote."""
 
     served: Served
     chat: ChatSettings
@@ -40,6 +46,7 @@ class GatewaySettings:
     hosts: Collection[str] = ()
     max_body_bytes: int = 32 * 1024 * 1024
     max_queue: int = 64
+    show_prompts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,7 @@ async def serving(
 
     Leaving ends what is in flight and closes the listener.
     """
-    async with Upstream() as upstream, VoteProcess() as ballots:
+    async with Exchange() as upstream, VoteProcess() as ballots:
         ledger = Ledger(max_waiting=settings.max_queue)
         activity = Activity()
         app = build(settings, fleet, ledger, activity, upstream, ballots)
@@ -85,7 +92,7 @@ def build(
     fleet: Fleet,
     ledger: Ledger,
     activity: Activity,
-    upstream: Upstream,
+    upstream: Exchange,
     ballots: Ballots,
 ) -> web.Application:
     """The application, not yet listening."""
@@ -97,6 +104,7 @@ def build(
         fanout=fanout,
         relay=Relay(fanout, ledger, upstream),
         ledger=ledger,
+        length=Length(served.model_id, fleet, ledger, upstream),
         ballots=ballots,
         strategies=settings.strategies,
         activity=activity,
@@ -108,12 +116,29 @@ def build(
     app = web.Application(
         middlewares=[door_middleware(door)], client_max_size=settings.max_body_bytes
     )
-    app.router.add_post("/v1/chat/completions", chat.handle)
-    app.router.add_get("/v1/models", overview.models)
-    app.router.add_get("/health", overview.health)
-    app.router.add_get("/ready", overview.ready)
-    app.router.add_get("/metrics", overview.metrics)
-    app.router.add_get("/v1/swarm/status", overview.status)
+    timeout_s = settings.chat.timeout_s
+    turnstile = Turnstile(fleet, ledger, activity, timeout_s=timeout_s)
+    workers = AnyWorker(fleet, ledger, upstream, timeout_s=timeout_s)
+    told = Told(workers, ledger, prompts=settings.show_prompts)
+    handlers = {
+        Kind.CHAT: chat.handle,
+        Kind.PROPS: told.props,
+        Kind.SLOTS: told.slots,
+        Kind.MODELS: overview.models,
+        Kind.HEALTH: overview.health,
+        Kind.READY: overview.ready,
+        Kind.METRICS: overview.metrics,
+        Kind.STATUS: overview.status,
+        Kind.CHANGES_A_WORKER: refusals.changes_a_worker,
+        Kind.CHANGES_THE_MODEL: refusals.changes_the_model,
+        Kind.NOT_OFFERED: refusals.not_offered,
+    }
+    passing = {
+        Kind.COMPLETIONS: Completions(served, turnstile, upstream, settings.chat.pace).handle,
+        Kind.EMBEDDINGS: Embeddings(served, turnstile, upstream).handle,
+        Kind.ASKED: Asked(served, workers).handle,
+    }
+    add_routes(app, handlers, passing)
     return app
 
 

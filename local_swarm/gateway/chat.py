@@ -18,6 +18,7 @@ from local_swarm.errors import InvalidRequest, Overloaded
 from local_swarm.gateway.activity import Activity
 from local_swarm.gateway.fanout import Ask, Collected, Fanout
 from local_swarm.gateway.ledger import Ledger
+from local_swarm.gateway.length import Length
 from local_swarm.gateway.metrics import Metrics
 from local_swarm.gateway.ports import Ballots
 from local_swarm.gateway.relay import Relay
@@ -33,10 +34,12 @@ SESSION_HEADERS = ("X-Session-Affinity", "X-Session-Id")
 
 @dataclass(frozen=True, slots=True)
 class ChatSettings:
-    """Seconds; `temperature` is for voters whose client sets no sampling."""
+    """Seconds; `length_s` is what counting a prompt may take. `temperature` is for voters whose
+    client sets no sampling."""
 
     pace: Pace = field(default_factory=Pace)
     timeout_s: float = 600.0
+    length_s: float = 5.0
     temperature: float = 0.8
 
 
@@ -57,6 +60,7 @@ class Chat:
         fanout: Fanout,
         relay: Relay,
         ledger: Ledger,
+        length: Length,
         ballots: Ballots,
         strategies: frozenset[str],
         activity: Activity,
@@ -67,6 +71,7 @@ class Chat:
         self._fanout = fanout
         self._relay = relay
         self._ledger = ledger
+        self._length = length
         self._ballots = ballots
         self._strategies = strategies
         self._activity = activity
@@ -95,6 +100,7 @@ class Chat:
                 f"The strategy {turn.strategy!r} is not known; known are {known}.",
                 param="swarm.strategy",
             )
+        await self._length.check(chat, within_s=self._settings.length_s)
         accepted = asyncio.Event()
         ask = self._ask(request, chat, turn, accepted)
         if not chat.stream:

@@ -6,7 +6,9 @@ every request can name its slot, so that a conversation finds its prefix where i
 
 The last `lanes` slots of a worker serve unvoted requests (solo). Votes are served in order of
 arrival and never overtake each other. A solo request takes a lane; when all lanes are busy it
-takes a voting slot, but only while no vote waits.
+takes a voting slot, but only while no vote waits. A request for several slots of one worker
+(`together`) queues with the votes. Where it needs lanes too, no solo request takes a slot while it
+is the first to wait.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ SMOOTHING = 0.2  # weight of the newest hold time in the running mean
 @dataclass(frozen=True, slots=True)
 class Need:
     """`want` slots, or at least `minimum` where workers are away; `solo` asks for one, unvoted.
+    `together` asks for exactly `want` of one worker, of any kind.
 
     `conversation` is any stable key of the conversation, empty for none.
     """
@@ -35,6 +38,7 @@ class Need:
     want: int
     minimum: int = 1
     solo: bool = False
+    together: bool = False
     conversation: str = ""
 
 
@@ -81,7 +85,7 @@ class Ledger:
     def __init__(self, *, max_waiting: int = 64) -> None:
         self._max_waiting = max_waiting
         self._seats: dict[str, Seat] = {}
-        self._expected_voting = self._expected_slots = 0
+        self._expected_voting = self._expected_slots = self._expected_most = 0
         self._waiting: deque[_Waiter] = deque()
         self._memory: OrderedDict[str, tuple[Seat, int]] = OrderedDict()
         self._tick = 0
@@ -104,9 +108,17 @@ class Ledger:
         """All slots when every expected worker is there."""
         return self._expected_slots
 
+    @property
+    def most_slots(self) -> int:
+        """Of one worker, when every expected worker is there."""
+        return self._expected_most
+
     def busy(self, worker: str) -> int:
+        return len(self.busy_slots(worker))
+
+    def busy_slots(self, worker: str) -> frozenset[int]:
         seat = self._seats.get(worker)
-        return len(seat.busy) if seat else 0
+        return frozenset(seat.busy) if seat else frozenset()
 
     def sync(self, ready: Iterable[Endpoint], expected: Iterable[Endpoint]) -> None:
         """Takes the workers as they are now: a new life of a worker begins with free slots."""
@@ -119,6 +131,7 @@ class Ledger:
         expected = list(expected)
         self._expected_voting = sum(e.slots - e.lanes for e in expected)
         self._expected_slots = sum(e.slots for e in expected)
+        self._expected_most = max((e.slots for e in expected), default=0)
         self._dispatch()
 
     async def acquire(
@@ -177,12 +190,18 @@ class Ledger:
         self._dispatch()
 
     def _dispatch(self) -> None:
-        vote_waits = False
+        vote_waits = lanes_wanted = False
         for waiter in tuple(self._waiting):
             if waiter.need.solo:
+                if lanes_wanted:
+                    continue
                 picked = self._pick_solo(waiter.need, lanes_only=vote_waits)
             elif vote_waits:
                 continue
+            elif waiter.need.together:
+                picked = self._pick_together(waiter.need)
+                vote_waits = picked is None
+                lanes_wanted = vote_waits and self._needs_lanes(waiter.need)
             else:
                 picked = self._pick_vote(waiter.need)
                 vote_waits = picked is None
@@ -230,6 +249,22 @@ class Ledger:
                 leases.extend(self._lease(seat, free, take, need))
                 missing -= take
         return tuple(leases) if missing == 0 else None
+
+    def _pick_together(self, need: Need) -> tuple[Lease, ...] | None:
+        for seat in self._by_preference(need):
+            free = seat.free_voting()
+            if len(free) < need.want and seat.voting < need.want:
+                free = free + seat.free_lanes()
+            if len(free) >= need.want:
+                # Not _lease: one request, whatever the engine can do with `n`.
+                parent = self._parent(seat, free, need)
+                slots = (parent, *[s for s in free if s != parent][: need.want - 1])
+                return (Lease(seat, slots),)
+        return None
+
+    def _needs_lanes(self, need: Need) -> bool:
+        """Whether no worker has voting slots enough."""
+        return need.want > max((seat.voting for seat in self._seats.values()), default=0)
 
     def _lease(self, seat: Seat, free: list[int], take: int, need: Need) -> list[Lease]:
         parent = self._parent(seat, free, need)

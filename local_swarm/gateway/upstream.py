@@ -1,13 +1,14 @@
-"""One streamed request to one worker.
+"""Requests to one worker.
 
-Always streamed: a worker stops at once when a stream's connection closes, and only sometimes when
-a plain request's does. Never pooled: a pooled connection that fails says nothing about the worker.
-The only time limit is the request's own: a busy worker is not a dead one.
+What generates is always streamed: a worker stops at once when a stream's connection closes, and
+only sometimes when a plain request's does. Never pooled: a pooled connection that fails says
+nothing about the worker. The only time limit is the request's own: a busy worker is not a dead one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -77,11 +78,47 @@ class Upstream:
         `accepted` is called once the worker has begun to answer. Raises Refused, Lost and TooLate,
         the last two also from the iteration.
         """
+        response = await self._send(endpoint, path, body, within_s)
+        try:
+            if response.status != 200:
+                raise Refused(response.status, await _error_of(response))
+            if accepted is not None:
+                accepted()
+            yield _events(endpoint, response)
+        finally:
+            response.close()
+
+    async def post(
+        self, endpoint: Endpoint, path: str, body: dict[str, Any], *, within_s: float
+    ) -> dict[str, Any]:
+        """The JSON object that `POST path` answers, for what generates nothing.
+
+        Raises Refused, Lost and TooLate.
+        """
+        response = await self._send(endpoint, path, body, within_s)
+        try:
+            if response.status != 200:
+                raise Refused(response.status, await _error_of(response))
+            answer = msgspec.json.decode(await response.read())
+        except asyncio.TimeoutError as exc:
+            raise TooLate(f"{endpoint.id} had not ended its answer in time") from exc
+        except (aiohttp.ClientError, OSError, msgspec.DecodeError) as exc:
+            raise Lost(f"{endpoint.id} broke off: {exc or type(exc).__name__}") from exc
+        finally:
+            response.close()
+        if not isinstance(answer, dict):
+            raise Lost(f"{endpoint.id} answered what is not an object")
+        return answer
+
+    async def _send(
+        self, endpoint: Endpoint, path: str, body: dict[str, Any], within_s: float
+    ) -> aiohttp.ClientResponse:
+        """The answer as soon as its headers are there. Raises Lost and TooLate."""
         headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
         try:
-            response = await self._session.post(
+            return await self._session.post(
                 endpoint.base_url + path,
-                data=msgspec.json.encode(body),
+                data=io.BytesIO(msgspec.json.encode(body)),  # aiohttp warns of large raw bytes
                 headers={**headers, "Content-Type": "application/json"},
                 timeout=aiohttp.ClientTimeout(total=within_s, sock_connect=CONNECT_TIMEOUT_S),
             )
@@ -91,14 +128,6 @@ class Upstream:
             raise TooLate(f"{endpoint.id} had not begun to answer in time") from exc
         except (aiohttp.ClientError, OSError) as exc:
             raise Lost(f"no connection to {endpoint.id}: {exc or type(exc).__name__}") from exc
-        try:
-            if response.status != 200:
-                raise Refused(response.status, await _error_of(response))
-            if accepted is not None:
-                accepted()
-            yield _events(endpoint, response)
-        finally:
-            response.close()
 
 
 async def _events(endpoint: Endpoint, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

@@ -99,4 +99,5 @@ def gateway_settings(prepared: Prepared, *, control_key: str) -> GatewaySettings
         hosts=server.allowed_hosts,
         max_body_bytes=server.max_body_bytes,
         max_queue=server.max_queue,
+        show_prompts=config.logs.prompts,
     )

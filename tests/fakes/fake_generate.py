@@ -21,6 +21,7 @@ KINDS = {
     "/v1/completions": "text",
     "/completions": "native",
     "/completion": "native",
+    "/infill": "native",
 }
 
 
@@ -55,7 +56,7 @@ class Generation:
     async def run(self) -> None:
         self.body = self.parse()
         kind = KINDS[self.request.path]
-        prompt = apply_template(self.body) if kind == "chat" else flatten(self.body.get("prompt"))
+        prompt = apply_template(self.body) if kind == "chat" else self.text()
         self.fault = self.script.fault(self.request.path, prompt, generating=True)
         await self.early_fault()
         tokens, n = pieces(prompt), self.n()
@@ -77,6 +78,11 @@ class Generation:
         self.held = [slot for slot in self.held if slot not in slots]
         self.slots.release(*slots)
 
+    def text(self) -> str:
+        if self.request.path == "/infill":
+            return f"{self.body['input_prefix']}<fill>{self.body.get('input_suffix', '')}"
+        return flatten(self.body.get("prompt"))
+
     def parse(self) -> dict[str, Any]:
         try:
             body = self.request.json()
@@ -85,6 +91,8 @@ class Generation:
             raise Refused(400, error_body(400, message, "invalid_request_error")) from None
         chat = KINDS[self.request.path] == "chat"
         needed = "messages" if chat else "prompt"
+        if self.request.path == "/infill":
+            needed = "input_prefix"
         if not isinstance(body, dict) or needed not in body:
             message = f"'{needed}' is required"
             raise Refused(400, error_body(400, message, "invalid_request_error"))

@@ -3,9 +3,10 @@
     python tests/fakes/fake_llama_server.py --host 127.0.0.1 --port 9000 -c 4096 -np 4 --alias demo
 
 It takes llama-server's flags (unknown ones are only recorded) and speaks its HTTP: /health,
-/v1/models, /v1/chat/completions, /v1/completions, /completion, /tokenize, /detokenize,
-/apply-template, /slots, /props, /metrics. Answers are deterministic. `fake_script.py` tells what
-FAKE_LLAMA_SCRIPT and POST /_fake/script can ask for. Further control, without a key:
+/v1/models, /v1/chat/completions (and its /input_tokens), /v1/completions, /completion, /tokenize,
+/detokenize, /apply-template, /infill, /v1/messages/count_tokens, /slots, /props, /metrics. Answers
+are deterministic. `fake_script.py` tells what FAKE_LLAMA_SCRIPT and POST /_fake/script can ask
+for. Further control, without a key:
 
     GET  /_fake/state     {pid, argv, env, life, requests, counts, slots, busy, deferred, cancelled}
     POST /_fake/script    a new script
@@ -32,6 +33,7 @@ from fake_slots import Slots
 from fake_wire import apply_template, error_body
 
 PUBLIC = {"/health", "/v1/health"}
+EMBEDDING = {"/v1/embeddings", "/embeddings", "/embedding", "/rerank"}
 SHOWN_ENV = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 
 
@@ -170,7 +172,7 @@ class Fake:
         if call == ("GET", "/slots") and not self.flags.no_slots:
             if request.query.get("fail_on_no_slot") and self.slots.busy == len(self.slots.all):
                 return 503, error_body(503, "no slot available", "unavailable_error")
-            return 200, [slot.view() for slot in self.slots.all]
+            return 200, [{**slot.view(), **self.script.get("slot", {})} for slot in self.slots.all]
         if call == ("GET", "/props"):
             return 200, self.props()
         if call == ("GET", "/metrics") and self.flags.metrics:
@@ -181,7 +183,16 @@ class Fake:
             "/apply-template",
         ):
             return 200, self.tokens(request.path, request.json())
-        if request.path in ("/props", "/metrics", "/slots", "/v1/embeddings", "/embedding"):
+        if call == ("POST", "/v1/chat/completions/input_tokens"):
+            tokens = len(pieces(apply_template(request.json())))
+            return 200, {"object": "response.input_tokens", "input_tokens": tokens}
+        if call == ("POST", "/v1/messages/count_tokens"):
+            return 200, {"input_tokens": len(pieces(apply_template(request.json())))}
+        if self.script.get("embeddings") and request.path in EMBEDDING and request.method == "POST":
+            body = request.json()
+            self.remember(request)["body"] = body
+            return 200, {"model": self.model, "echo": body}
+        if request.path in ("/props", "/metrics", "/slots", *EMBEDDING):
             message = f"This server does not support {request.path}"
             return 501, error_body(501, message, "not_supported_error")
         return 404, error_body(404, "File Not Found", "not_found_error")

@@ -242,3 +242,50 @@ def test_no_slot_is_held_twice_and_everyone_is_served(
             book.release(done)
 
     asyncio.run(scenario())
+
+
+ALL = Need(want=4, minimum=4, together=True)
+
+
+async def test_slots_together_are_of_one_worker() -> None:
+    book = ledger(endpoint("w0", slots=3), endpoint("w1", slots=4))
+    (lease,) = await take(book, Need(want=3, together=True))
+    assert (lease.endpoint.id, sorted(lease.slots)) == ("w1", [0, 1, 2])
+
+
+async def test_slots_together_take_lanes_only_where_they_must() -> None:
+    book = ledger(endpoint())
+    (lease,) = await take(book, ALL)
+    assert sorted(lease.slots) == [0, 1, 2, 3]
+    book.release([lease])
+    (lease,) = await take(book, Need(want=3, together=True))
+    assert sorted(lease.slots) == [0, 1, 2]
+
+
+async def test_slots_together_do_not_starve_behind_solo_requests() -> None:
+    book = ledger(endpoint())
+    first = await take(book, SOLO)
+    waiting = asyncio.ensure_future(take(book, ALL))
+    await settled()
+    later = asyncio.ensure_future(take(book, SOLO))
+    await settled()
+    assert not later.done()
+    book.release(first)
+    await settled()
+    assert waiting.done()
+    book.release(waiting.result())
+    book.release(await later)
+    assert book.busy("w0") == 0
+
+
+async def test_a_vote_waits_behind_slots_together() -> None:
+    book = ledger(endpoint())
+    first = await take(book, SOLO)
+    waiting = asyncio.ensure_future(take(book, ALL))
+    await settled()
+    vote = asyncio.ensure_future(take(book, VOTE))
+    await settled()
+    assert not vote.done()
+    book.release(first)
+    book.release(await waiting)
+    assert sorted((await vote)[0].slots) == [0, 1, 2]

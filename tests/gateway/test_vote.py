@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from local_swarm.domain.launch import Capabilities
+from local_swarm.gateway.length import COUNT_PATH
 from local_swarm.gateway.stream import Pace
 from tests.swarms import MODEL, PATIENCE_S, Shape, swarm_of
 
@@ -169,8 +170,10 @@ async def test_comments_keep_a_waiting_stream_alive() -> None:
 
 
 async def test_the_context_error_of_a_worker_reaches_the_client_as_it_is() -> None:
-    async with swarm_of(Shape(ctx=256)) as swarm:
+    cannot_count = {"faults": [{"kind": "status", "path": COUNT_PATH}]}
+    async with swarm_of(Shape(ctx=256, script=cannot_count)) as swarm:
         status, body = await swarm.chat("word " * 2000)
+        asked = (await swarm.fake())["requests"]
         streamed = {"messages": [{"role": "user", "content": "word " * 2000}], "stream": True}
         async with swarm.client.post(swarm.chat_url, json=streamed) as response:
             assert response.status == 400
@@ -178,6 +181,7 @@ async def test_the_context_error_of_a_worker_reaches_the_client_as_it_is() -> No
     error = body["error"]
     assert error["type"] == "exceed_context_size_error"
     assert error["n_prompt_tokens"] > error["n_ctx"]
+    assert len(asked) == 1
 
 
 async def test_time_out_without_any_answer_is_a_504() -> None:

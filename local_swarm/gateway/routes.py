@@ -1,0 +1,113 @@
+"""Every route of the gateway, in one table: what comes in where, and who answers it.
+
+`docs/http.md` says the same for people; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from aiohttp import web
+
+
+class Kind(Enum):
+    """Who answers; `app.build` has one handler for each."""
+
+    CHAT = "chat"
+    COMPLETIONS = "completions"
+    EMBEDDINGS = "embeddings"
+    ASKED = "asked"
+    PROPS = "props"
+    SLOTS = "slots"
+    MODELS = "models"
+    HEALTH = "health"
+    READY = "ready"
+    METRICS = "metrics"
+    STATUS = "status"
+    CHANGES_A_WORKER = "changes a worker"
+    CHANGES_THE_MODEL = "changes the model"
+    NOT_OFFERED = "not offered"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`upstream` is the path that a worker is asked where it has another name there."""
+
+    method: str
+    path: str
+    kind: Kind
+    upstream: str = ""
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+PassingHandler = Callable[[web.Request, str], Awaitable[web.StreamResponse]]
+
+ROUTES = (
+    # voted
+    Route("POST", "/v1/chat/completions", Kind.CHAT),
+    Route("POST", "/chat/completions", Kind.CHAT),
+    # passed through, one slot each
+    Route("POST", "/completion", Kind.COMPLETIONS),
+    Route("POST", "/completions", Kind.COMPLETIONS, "/completion"),
+    Route("POST", "/infill", Kind.COMPLETIONS),
+    Route("POST", "/v1/embeddings", Kind.EMBEDDINGS),
+    Route("POST", "/embeddings", Kind.EMBEDDINGS),
+    Route("POST", "/embedding", Kind.EMBEDDINGS),
+    Route("POST", "/rerank", Kind.EMBEDDINGS),
+    Route("POST", "/reranking", Kind.EMBEDDINGS, "/rerank"),
+    Route("POST", "/v1/rerank", Kind.EMBEDDINGS, "/rerank"),
+    Route("POST", "/v1/reranking", Kind.EMBEDDINGS, "/rerank"),
+    # passed through, no slot
+    Route("POST", "/tokenize", Kind.ASKED),
+    Route("POST", "/detokenize", Kind.ASKED),
+    Route("POST", "/apply-template", Kind.ASKED),
+    Route("POST", "/v1/messages/count_tokens", Kind.ASKED),
+    Route("POST", "/v1/chat/completions/input_tokens", Kind.ASKED),
+    Route("POST", "/v1/responses/input_tokens", Kind.ASKED),
+    # told
+    Route("GET", "/props", Kind.PROPS),
+    Route("GET", "/slots", Kind.SLOTS),
+    Route("GET", "/v1/models", Kind.MODELS),
+    Route("GET", "/models", Kind.MODELS),
+    Route("GET", "/health", Kind.HEALTH),
+    Route("GET", "/ready", Kind.READY),
+    Route("GET", "/metrics", Kind.METRICS),
+    Route("GET", "/v1/swarm/status", Kind.STATUS),
+    # refused on purpose
+    Route("POST", "/props", Kind.CHANGES_A_WORKER),
+    Route("POST", "/slots/{id}", Kind.CHANGES_A_WORKER),
+    Route("GET", "/lora-adapters", Kind.NOT_OFFERED),
+    Route("POST", "/lora-adapters", Kind.CHANGES_A_WORKER),
+    Route("POST", "/models/load", Kind.CHANGES_THE_MODEL),
+    Route("POST", "/models/unload", Kind.CHANGES_THE_MODEL),
+    Route("POST", "/models", Kind.CHANGES_THE_MODEL),
+    Route("GET", "/tools", Kind.NOT_OFFERED),
+    Route("POST", "/tools", Kind.NOT_OFFERED),
+    Route("POST", "/v1/audio/transcriptions", Kind.NOT_OFFERED),
+)
+
+
+def add_routes(
+    app: web.Application,
+    handlers: Mapping[Kind, Handler],
+    passing: Mapping[Kind, PassingHandler],
+) -> None:
+    """Every kind has its handler in one of the two; `passing` is told the worker's path too."""
+    for route in ROUTES:
+        if route.kind in passing:
+            handler = _bound(passing[route.kind], route.upstream or route.path)
+        else:
+            handler = handlers[route.kind]
+        if route.method == "GET":
+            app.router.add_get(route.path, handler)  # and HEAD
+        else:
+            app.router.add_route(route.method, route.path, handler)
+
+
+def _bound(handler: PassingHandler, path: str) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await handler(request, path)
+
+    return handle
