@@ -19,6 +19,7 @@
           ├── NotOffered          501, no swarm does it
           ├── ContextExceeded     400, too long for a slot
           ├── PoisonRequest       400, two workers died under it
+          ├── NoValidAnswer       422, every answer broke the request's own rules
           ├── Overloaded          503, the queue is full
           ├── NoVoterAnswered     502, no worker gave an answer
           └── DeadlineExceeded    504, no worker answered in time
@@ -209,4 +210,14 @@ class NoVoterAnswered(RequestError):
 class DeadlineExceeded(RequestError):
     http_status = 504
     code = "deadline_exceeded"
+    blame = Blame.WORKER
+
+
+class NoValidAnswer(RequestError):
+    """Every answer broke the request's own rules, and so did one more try: the model cannot do what
+    is asked. A 422: clients retry a 5xx, opencode without end, and the next would be no better."""
+
+    http_status = 422
+    code = "no_valid_answer"
+    type = "invalid_request_error"
     blame = Blame.WORKER

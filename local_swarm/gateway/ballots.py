@@ -10,14 +10,16 @@ from collections.abc import Sequence
 import msgspec
 
 from local_swarm.domain.candidate import Candidate
+from local_swarm.domain.rules import Breach, Rules
 from local_swarm.domain.verdict import Verdict
 from local_swarm.gateway import vote_process
-from local_swarm.gateway.vote_process import HEADER, VoteReply, VoteRequest, frame
+from local_swarm.gateway.vote_process import HEADER, JudgeRequest, VoteReply, VoteRequest, frame
 from local_swarm.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
 LONGEST_VOTE_S = 10.0
+UNFRAMED = (ValueError, OverflowError, RecursionError)  # what msgpack has no place for
 
 
 class VoteProcess:
@@ -40,18 +42,25 @@ class VoteProcess:
 
     async def vote(self, prompt: str, candidates: Sequence[Candidate], strategy: str) -> Verdict:
         """Compares `candidates`, in order of arrival. Blocks nobody; never raises."""
+        reply = await self._ask(VoteRequest(prompt, list(candidates), strategy))
+        return reply.verdict or _uncompared(len(candidates), reply.error or "")
+
+    async def judge(self, rules: Rules, candidates: Sequence[Candidate]) -> list[Breach | None]:
+        """What each candidate breaks, nothing where that cannot be found out. Never raises."""
+        reply = await self._ask(JudgeRequest(rules, list(candidates)))
+        return reply.breaches or [None] * len(candidates)
+
+    async def _ask(self, request: VoteRequest | JudgeRequest) -> VoteReply:
         async with self._turn:
             try:
-                request = frame(VoteRequest(prompt, list(candidates), strategy))
-                reply = await asyncio.wait_for(self._exchange(request), LONGEST_VOTE_S)
-            except (OSError, EOFError, asyncio.TimeoutError, ValueError) as exc:
+                return await asyncio.wait_for(self._exchange(frame(request)), LONGEST_VOTE_S)
+            except (OSError, EOFError, asyncio.TimeoutError, *UNFRAMED) as exc:
                 log.warning("vote failed", error=str(exc) or type(exc).__name__)
                 await self._end()
-                reply = VoteReply(error=f"the vote failed ({type(exc).__name__})")
+                return VoteReply(error=f"the vote failed ({type(exc).__name__})")
             except asyncio.CancelledError:
                 await self._end()  # a reply nobody reads would be taken for the next one
                 raise
-        return reply.verdict or _uncompared(len(candidates), reply.error or "")
 
     async def _exchange(self, request: bytes) -> VoteReply:
         process = self._process or await self._start()

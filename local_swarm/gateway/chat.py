@@ -13,19 +13,22 @@ import msgspec
 from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError
 
+from local_swarm.domain.rules import Rules
 from local_swarm.domain.verdict import Verdict
 from local_swarm.errors import InvalidRequest, Overloaded
 from local_swarm.gateway.activity import Activity
-from local_swarm.gateway.fanout import Ask, Collected, Fanout
+from local_swarm.gateway.fanout import Ask, Fanout
 from local_swarm.gateway.ledger import Ledger
 from local_swarm.gateway.length import Length
 from local_swarm.gateway.metrics import Metrics
 from local_swarm.gateway.ports import Ballots
 from local_swarm.gateway.relay import Relay
+from local_swarm.gateway.rulings import Ruling, Rulings
 from local_swarm.gateway.stream import Pace, send
 from local_swarm.gateway.turns import Served, Turn, turn_of
 from local_swarm.wire.answer import Answer, Envelope, chunks, completion
 from local_swarm.wire.chat import ChatRequest
+from local_swarm.wire.rules import rules_of
 from local_swarm.wire.sse import DONE, encode_event
 
 BODY_TIMEOUT_S = 60.0
@@ -73,6 +76,7 @@ class Chat:
         self._ledger = ledger
         self._length = length
         self._ballots = ballots
+        self._rulings = Rulings(fanout, ballots)
         self._strategies = strategies
         self._activity = activity
         self._metrics = metrics
@@ -100,12 +104,18 @@ class Chat:
                 f"The strategy {turn.strategy!r} is not known; known are {known}.",
                 param="swarm.strategy",
             )
+        rules = rules_of(chat.body) if enforced(chat, turn, self._served) else Rules()
         await self._length.check(chat, within_s=self._settings.length_s)
         accepted = asyncio.Event()
         ask = self._ask(request, chat, turn, accepted)
         if not chat.stream:
-            return await self._plain(chat, turn, ask, started)
-        events = self._live(turn, ask) if turn.live else self._voted(chat, turn, ask, started)
+            return await self._plain(chat, turn, ask, rules, started)
+        if rules.strict:  # the 200 waits, so that NoValidAnswer can be a status and no event
+            ask = replace(ask, accepted=lambda: None)
+        if turn.live:
+            events = self._live(turn, ask)
+        else:
+            events = self._voted(chat, turn, ask, rules, started)
         headers = {"X-Swarm-Strategy": turn.strategy, "X-Swarm-Voters": str(turn.want)}
         return await send(request, events, accepted, self._settings.pace, headers)
 
@@ -128,9 +138,9 @@ class Chat:
         )
 
     async def _plain(
-        self, chat: ChatRequest, turn: Turn, ask: Ask, started: float
+        self, chat: ChatRequest, turn: Turn, ask: Ask, rules: Rules, started: float
     ) -> web.StreamResponse:
-        decided = await self._decide(chat, turn, await self._fanout.collect(ask), started)
+        decided = await self._decide(chat, turn, await self._ruled(ask, rules), started)
         body = completion(decided.ranked[: chat.n], self._envelope(decided.facts))
         headers = {
             f"X-Swarm-{key.capitalize()}": str(decided.facts[key])
@@ -141,10 +151,10 @@ class Chat:
         )
 
     async def _voted(
-        self, chat: ChatRequest, turn: Turn, ask: Ask, started: float
+        self, chat: ChatRequest, turn: Turn, ask: Ask, rules: Rules, started: float
     ) -> AsyncGenerator[bytes, None]:
         """The winner's own words, replayed without pauses once the vote is over."""
-        decided = await self._decide(chat, turn, await self._fanout.collect(ask), started)
+        decided = await self._decide(chat, turn, await self._ruled(ask, rules), started)
         envelope = self._envelope(decided.facts)
         include_usage = chat.include_usage
         for event in chunks(decided.ranked[: chat.n], envelope, include_usage=include_usage):
@@ -168,32 +178,38 @@ class Chat:
             await events.aclose()
         yield encode_event(DONE)
 
+    async def _ruled(self, ask: Ask, rules: Rules) -> Ruling:
+        deadline = time.monotonic() + ask.within_s
+        return await self._rulings.rule(rules, ask, await self._fanout.collect(ask), deadline)
+
     async def _decide(
-        self, chat: ChatRequest, turn: Turn, collected: Collected, started: float
+        self, chat: ChatRequest, turn: Turn, ruling: Ruling, started: float
     ) -> Decided:
-        answers = collected.answers
-        candidates = [answer.candidate() for answer in answers]
-        if turn.voted and turn.strategy != "off" and len(answers) > 1:
+        answers = ruling.answers
+        candidates = [answers[i].candidate() for i in ruling.voting]
+        if turn.voted and turn.strategy != "off" and len(candidates) > 1:
             verdict = await self._ballots.vote(chat.prompt, candidates, turn.strategy)
             self._metrics.voted(verdict.agreement)
         else:
-            verdict = _uncompared(turn, len(answers), collected.asked)
+            verdict = _uncompared(turn, ruling)
+        verdict = among(ruling.voting, verdict)
         ranked = [answers[i] for i in ranking(verdict, len(answers))]
         facts: dict[str, Any] = {
             "strategy": verdict.strategy,
-            "voters": collected.asked,
+            "voters": ruling.asked,
             "answered": len(answers),
+            "abstained": ruling.abstained,
             "agreement": round(verdict.agreement, 4),
             "confidence": round(verdict.confidence, 4),
             "winner": verdict.index,
             "elapsed_ms": round(1000 * (time.monotonic() - started)),
             "completion_tokens": sum(a.completion_tokens or 0 for a in answers),
-            "reasons": [*verdict.reasons, *_shortfall(turn, len(answers))],
+            "reasons": [*ruling.reasons, *verdict.reasons, *_shortfall(turn, len(answers))],
         }
         if turn.why:
             facts["why"] = turn.why
         if chat.swarm.include_candidates:
-            facts["candidates"] = _shown(answers, verdict)
+            facts["candidates"] = _shown(ruling, verdict)
         return Decided(ranked, facts)
 
     def _envelope(self, facts: dict[str, Any]) -> Envelope:
@@ -214,15 +230,31 @@ def ranking(verdict: Verdict, count: int) -> list[int]:
     return order
 
 
-def _uncompared(turn: Turn, answered: int, asked: int) -> Verdict:
+def among(voting: list[int], verdict: Verdict) -> Verdict:
+    """A verdict over the answers that vote, told in the indices of all answers."""
+    return replace(
+        verdict,
+        index=voting[verdict.index],
+        clusters=tuple(tuple(voting[i] for i in cluster) for cluster in verdict.clusters),
+    )
+
+
+def enforced(chat: ChatRequest, turn: Turn, served: Served) -> bool:
+    """Whether an answer must keep the request's rules: not what is shown as it is written, nor
+    where one worker's own words are asked for."""
+    return not (turn.live or turn.solo or (chat.swarm.strategy or served.strategy) == "off")
+
+
+def _uncompared(turn: Turn, ruling: Ruling) -> Verdict:
     """There was nothing to compare: the first answer it is, and nobody is known to agree."""
+    only = "One answer is left." if ruling.abstained else "Only one voter answered."
     return Verdict(
         index=0,
-        agreement=1 / max(1, asked),
+        agreement=1 / max(1, ruling.asked),
         confidence=0.0,
         strategy=turn.strategy,
-        clusters=tuple((i,) for i in range(answered)),
-        reasons=(turn.why or "Only one voter answered.",),
+        clusters=tuple((i,) for i in range(len(ruling.voting))),
+        reasons=(turn.why or only,),
     )
 
 
@@ -234,10 +266,10 @@ def _shortfall(turn: Turn, answered: int) -> list[str]:
     return [f"Only {answered} of the {needed} answers wanted arrived."]
 
 
-def _shown(answers: list[Answer], verdict: Verdict) -> list[dict[str, Any]]:
+def _shown(ruling: Ruling, verdict: Verdict) -> list[dict[str, Any]]:
     cluster_of = {i: c for c, members in enumerate(verdict.clusters) for i in members}
     rows = []
-    for i, answer in enumerate(answers):
+    for i, answer in enumerate(ruling.answers):
         candidate = replace(answer.candidate(), reasoning="")
         row = {
             "index": i,
@@ -248,6 +280,8 @@ def _shown(answers: list[Answer], verdict: Verdict) -> list[dict[str, Any]]:
             "elapsed_ms": round(1000 * candidate.elapsed_s),
             "completion_tokens": candidate.completion_tokens,
         }
+        if (breach := ruling.breaches[i]) is not None:
+            row["breaks"] = breach
         if candidate.tool_calls:
             row["tool_calls"] = [
                 {"name": c.name, "arguments": c.arguments} for c in candidate.tool_calls

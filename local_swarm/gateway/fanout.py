@@ -37,7 +37,8 @@ class Ask:
     Where workers are away, fewer are asked and the quorum shrinks with them; `exact` insists on
     `want` answers, in rounds where there are fewer slots. `first` ends with the first answer.
     `temperature` is the swarm's own, for requests that set no sampling; None leaves it to the
-    engine. `accepted` is called when the first worker has taken the request.
+    engine. `accepted` is called when the first worker has taken the request. `seed_offset` are the
+    seeds that were given out for this request before.
     """
 
     request: ChatRequest
@@ -50,6 +51,7 @@ class Ask:
     first: bool = False
     temperature: float | None = None
     accepted: Callable[[], None] = lambda: None
+    seed_offset: int = 0
 
 
 @dataclass(slots=True)
@@ -115,7 +117,7 @@ class Fanout:
         collected.rounds += 1
         tasks = []
         for lease in leases:
-            coroutine = self._attempt(ask, lease, collected.seeds, collected)
+            coroutine = self._attempt(ask, lease, ask.seed_offset + collected.seeds, collected)
             tasks.append(asyncio.create_task(coroutine, name=f"ask-{lease.endpoint.id}"))
             collected.seeds += len(lease.slots)
         collected.asked = max(collected.asked, have + sum(len(lease.slots) for lease in leases))

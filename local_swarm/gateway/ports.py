@@ -7,6 +7,7 @@ from typing import Protocol
 
 from local_swarm.domain.candidate import Candidate
 from local_swarm.domain.endpoint import Endpoint
+from local_swarm.domain.rules import Breach, Rules
 from local_swarm.domain.verdict import Verdict
 from local_swarm.domain.worker import Death, WorkerStatus
 
@@ -38,8 +39,12 @@ class Fleet(Protocol):
 
 
 class Ballots(Protocol):
-    """Compares answers off the event loop."""
+    """Judges and compares answers off the event loop."""
 
     async def vote(self, prompt: str, candidates: Sequence[Candidate], strategy: str) -> Verdict:
         """Never raises: what cannot be compared is a verdict that says so."""
+        ...
+
+    async def judge(self, rules: Rules, candidates: Sequence[Candidate]) -> list[Breach | None]:
+        """What each candidate breaks. Never raises: what cannot be judged breaks nothing."""
         ...
