@@ -7,6 +7,7 @@ STAMP := $(VENV)/.stamp
 SEED ?= 1
 ENGINE ?= auto
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test test-engines check bench soak clean
@@ -43,8 +44,8 @@ check: setup ## format, lint, types, import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: ## (comes with the gateway's benchmarks)
-	@echo "make bench comes with a later version: see CHANGELOG.md"; exit 2
+bench: setup ## measure the gateway and the cost of a vote (BENCH_ARGS="swarm --json FILE")
+	@$(BIN)/python -m bench $(BENCH_ARGS)
 
 soak: ## (comes with the chaos suite)
 	@echo "make soak comes with a later version: see CHANGELOG.md"; exit 2
