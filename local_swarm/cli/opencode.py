@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import json
 import os
-import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -123,12 +122,15 @@ def merge_into(path: Path, block: dict[str, Any]) -> tuple[dict[str, Any], Path 
     """Writes the file at once or not at all. Returns what it says now, and the backup that was
     made where a value of ours that differed was replaced. Raises ConfigError."""
     try:
-        old = json.loads(path.read_text(encoding="utf-8").strip() or "{}")
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no file")
+        text = path.read_text(encoding="utf-8").strip() or "{}"
+        old = json.loads(text, object_pairs_hook=_object)
         if not isinstance(old, dict) or not isinstance(old.get("provider", {}), dict):
             raise ValueError("not an opencode configuration")
     except FileNotFoundError:
         old = {}
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         raise ConfigError(
             f"{path} cannot be changed: {exc}.",
             hint="Put in yourself what `lswarm opencode` prints (comments are not kept by us).",
@@ -139,12 +141,11 @@ def merge_into(path: Path, block: dict[str, Any]) -> tuple[dict[str, Any], Path 
     backup = None
     try:
         if _replaces(old, new):
-            backup = _free_name(path)
-            shutil.copy2(path, backup)  # with its mode: there may be keys in it
-        _write(path, json.dumps(new, indent=2, ensure_ascii=False) + "\n")
-    except OSError as exc:
+            backup = _back_up(path)
+        _write(path, json.dumps(new, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    except (OSError, ValueError) as exc:
         raise ConfigError(
-            f"{path} cannot be written: {exc.strerror or exc}.",
+            f"{path} cannot be written: {getattr(exc, 'strerror', None) or exc}.",
             hint="Run it in a folder that you may write to.",
         ) from exc
     return new, backup
@@ -157,10 +158,25 @@ def _replaces(old: Any, new: Any) -> bool:
     return bool(old != new)
 
 
-def _free_name(path: Path) -> Path:
-    """Beside the file, and not an earlier backup."""
-    names = (f"{path.name}.bak{number or ''}" for number in itertools.count())
-    return next(free for free in map(path.with_name, names) if not free.exists())
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuses what a rewrite would lose."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("it names a key twice")
+    return found
+
+
+def _back_up(path: Path) -> Path:
+    """A copy beside the file, under a name that nothing has: not even a link to elsewhere."""
+    content, mode = path.read_bytes(), path.stat().st_mode & 0o7777  # there may be keys in it
+    for number in itertools.count():
+        backup = path.with_name(f"{path.name}.bak{number or ''}")
+        with contextlib.suppress(FileExistsError):
+            handle = os.open(backup, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            return backup
+    raise AssertionError("there is always another number")
 
 
 def _write(path: Path, text: str) -> None:

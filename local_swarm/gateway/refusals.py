@@ -14,11 +14,11 @@ from local_swarm.errors import (
     NotSupported,
     RequestError,
 )
+from local_swarm.gateway.trouble import is_clients_mistake
 from local_swarm.gateway.upstream import Refused
 
 NO_SUCH_PATH = frozenset({404, 405, 501})
 OUR_KEY = frozenset({401, 403})  # it is the gateway that a worker does not let in, not the client
-BAD_VALUE = "[json.exception."  # some llama-servers call a field of the wrong type a 500
 
 
 async def changes_a_worker(request: web.Request) -> web.Response:
@@ -51,8 +51,7 @@ def said_by_worker(refused: Refused) -> RequestError | None:
         return NotSupported(refused.message, extra=error)
     if refused.error.get("type") == "exceed_context_size_error":
         return ContextExceeded(refused.message, extra=error)
-    bad_value = refused.status == 500 and refused.message.startswith(BAD_VALUE)
-    if bad_value:
+    if is_clients_mistake(refused):
         return InvalidRequest(refused.message)
     if 400 <= refused.status < 500 and refused.status not in OUR_KEY:
         return InvalidRequest(refused.message, extra=error)

@@ -56,7 +56,9 @@ class Trouble:
                 f"{len(self.deaths)} workers died under this request ({causes}).",
                 hint="It is not tried again; `lswarm logs` has what they wrote last.",
             )
-        if self.refusal is not None and 400 <= self.refusal.status < 500:
+        if self.refusal is not None and (
+            400 <= self.refusal.status < 500 or is_clients_mistake(self.refusal)
+        ):
             return client_error(self.refusal)
         if len(self.failures) >= MOST_FAILURES:
             return NoVoterAnswered(f"No worker answered: {self.failures[-1]}")
@@ -65,6 +67,16 @@ class Trouble:
 
 def _same(a: Death, b: Death) -> bool:
     return (a.worker, a.generation) == (b.worker, b.generation)
+
+
+def is_clients_mistake(refused: Refused) -> bool:
+    """Whether a 500 of llama-server is what only the client can mend: a 5xx would be retried."""
+    message = refused.message
+    return refused.status == 500 and (
+        message.startswith("[json.exception.")
+        or message.endswith("is required")
+        or "input is not supported" in message
+    )
 
 
 def client_error(refused: Refused) -> RequestError:

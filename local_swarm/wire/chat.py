@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from local_swarm.errors import InvalidRequest
+from local_swarm.wire.media import refuse_remote_media
 
 MAX_SAMPLES = 32
 OWNED = frozenset({"swarm", "id_slot", "n", "n_cmpl"})
@@ -57,7 +58,7 @@ class ChatRequest:
         for i, message in enumerate(messages):
             if not isinstance(message, dict):
                 raise InvalidRequest(f"messages[{i}] must be an object.", param="messages")
-            _check_images(message.get("content"), f"messages[{i}].content")
+            refuse_remote_media(message.get("content"), f"messages[{i}].content")
         _check_tools(body.get("tools"))
         options = _object(body, "stream_options")
         return cls(
@@ -128,17 +129,6 @@ def _check_tools(tools: object) -> None:
     if tools is None or (isinstance(tools, list) and all(isinstance(t, dict) for t in tools)):
         return
     raise InvalidRequest("tools must be a list of objects.", param="tools")
-
-
-def _check_images(content: object, name: str) -> None:
-    """Workers would fetch a remote address: that is refused."""
-    for part in content if isinstance(content, list) else ():
-        image = part.get("image_url") if isinstance(part, dict) else None
-        url = image.get("url") if isinstance(image, dict) else image
-        if image is not None and not str(url).startswith("data:"):
-            raise InvalidRequest(
-                "Images are taken as data: URLs only, never fetched from an address.", param=name
-            )
 
 
 def _swarm(options: dict[str, Any], strategy_header: str | None) -> SwarmOptions:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from local_swarm.errors import InvalidRequest
+from local_swarm.wire.media import refuse_remote_media
 
 OWNED = frozenset({"id_slot"})
 """What the swarm decides itself: the ledger names the slot."""
@@ -91,25 +92,5 @@ class PassedBody:
     def check_media(self) -> None:
         """Workers would fetch a remote address: that is refused. Raises InvalidRequest."""
         for key in ("system", "messages", "input"):
-            for url in _media(self.value(key) if key in self.fields else None):
-                if not url.startswith("data:"):
-                    raise InvalidRequest(
-                        "Images are taken as data only, never fetched from an address.", param=key
-                    )
-
-
-def _media(content: object) -> Iterator[str]:
-    """Addresses of media in messages and their parts, OpenAI's and Anthropic's."""
-    pending = [content]
-    while pending:
-        part = pending.pop()
-        if isinstance(part, list):
-            pending.extend(part)
-        if not isinstance(part, dict):
-            continue
-        pending.append(part.get("content"))  # of a message, and of a tool's result
-        for key in ("image_url", "video_url", "audio_url", "input_audio", "source"):
-            value = part.get(key)
-            url = value.get("url") if isinstance(value, dict) else value
-            if isinstance(url, str):
-                yield url
+            if key in self.fields:
+                refuse_remote_media(self.value(key), key)

@@ -195,3 +195,32 @@ def test_a_swarm_that_is_named_must_run(project: Path) -> None:
         CliRunner().invoke(
             lswarm, ["opencode", "--port", "1"], catch_exceptions=False, standalone_mode=False
         )
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"a": 1e400}', "not JSON compliant"),
+        ('{"theme": "\\ud800"}', "surrogates"),
+        ('{"provider": {}, "provider": {}}', "names a key twice"),
+        ("[" * 20_000, "recursion"),
+    ],
+)
+def test_a_file_that_cannot_be_kept_whole_is_left_alone(
+    tmp_path: Path, text: str, why: str
+) -> None:
+    path = tmp_path / "opencode.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=why):
+        merge_into(path, BLOCK)
+    assert path.read_text() == text
+
+
+def test_a_backup_never_goes_through_a_link(tmp_path: Path) -> None:
+    path, planted = tmp_path / "opencode.json", tmp_path / "elsewhere" / "planted"
+    planted.parent.mkdir()
+    path.write_text('{"model": "lswarm/old"}')
+    (tmp_path / "opencode.json.bak").symlink_to(planted)
+    _, backup = merge_into(path, BLOCK)
+    assert backup == tmp_path / "opencode.json.bak1"
+    assert not planted.exists()
