@@ -100,7 +100,7 @@ def _pick(case: Case, above: Above) -> _Chosen | None:
     chosen = None
     for way in (_whole, _partly_in_ram, _on_the_cpu, _traded):
         worth = chosen.fitter.quality + MUCH_BETTER if chosen else float("-inf")
-        chosen = way(case, list(above(worth)) if chosen else above(worth)) or chosen
+        chosen = way(case, above(worth)) or chosen
     return chosen
 
 

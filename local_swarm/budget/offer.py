@@ -41,10 +41,6 @@ class Offer:
         return self.workers[0].cache_type_k
 
     @property
-    def bytes(self) -> int:
-        return sum(worker.planned_bytes for worker in self.workers)
-
-    @property
     def lacks(self) -> tuple[tuple[Pool, int], ...]:
         """Devices that would need more bytes than may be used, and how many."""
         over = ((pool, self.planned[pool.device] - pool.usable_bytes) for pool in self.pools)
