@@ -28,6 +28,7 @@ from local_swarm.gateway.relay import Relay
 from local_swarm.gateway.routes import Kind, add_routes
 from local_swarm.gateway.stats import Stats
 from local_swarm.gateway.turns import Served
+from local_swarm.gateway.votes import Votes
 
 BACKLOG = 1024
 SHUTDOWN_GRACE_S = 1.0  # for writing the last bytes once requests are over
@@ -101,14 +102,12 @@ def build(
     chat = Chat(
         served,
         settings.chat,
-        fanout=fanout,
+        votes=Votes(fanout, ballots, metrics),
         relay=Relay(fanout, ledger, upstream),
         ledger=ledger,
         length=Length(served.model_id, fleet, ledger, upstream),
-        ballots=ballots,
         strategies=settings.strategies,
         activity=activity,
-        metrics=metrics,
     )
     overview = Overview(served, fleet, ledger, stats, activity, metrics)
     hosts = {host.lower() for host in (*settings.hosts, settings.host)}

@@ -18,7 +18,7 @@ from aiohttp import web
 from local_swarm.errors import DeadlineExceeded, InvalidRequest, NoVoterAnswered, Overloaded
 from local_swarm.gateway.activity import Activity
 from local_swarm.gateway.attempts import Attempts
-from local_swarm.gateway.chat import SESSION_HEADERS, read_json
+from local_swarm.gateway.bodies import read_json, session_of
 from local_swarm.gateway.exchange import Exchange, Reply
 from local_swarm.gateway.ledger import Lease, Ledger, Need
 from local_swarm.gateway.ports import Fleet
@@ -214,10 +214,6 @@ async def read_body(request: web.Request, served: Served) -> PassedBody:
     is_solo(body.model, served)
     body.check_media()
     return body
-
-
-def session_of(request: web.Request) -> str:
-    return next((request.headers[h] for h in SESSION_HEADERS if h in request.headers), "")
 
 
 def _slot(lease: Lease) -> int | None:
