@@ -4,13 +4,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
+ENGINES_STAMP := $(VENV)/.stamp-engines
+CLIENTS := $(or $(LSWARM_TEST_CLIENTS),$(VENV)/clients)
 SEED ?= 1
 ENGINE ?= auto
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-engines check bench soak clean
+# pip keeps the wheel and may use it on another machine: not for this very processor.
+CMAKE_ARGS ?= -DGGML_NATIVE=OFF
+.PHONY: help setup setup-engines setup-clients demo up test test-engines check bench soak clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -26,16 +30,37 @@ $(STAMP): pyproject.toml
 	fi
 	@touch $(STAMP)
 
+setup-engines: $(ENGINES_STAMP) ## add the engine llama-cpp-python to .venv (compiles for minutes once)
+
+$(ENGINES_STAMP): $(STAMP)
+	@echo "Installing llama-cpp-python; without a kept wheel it compiles for some minutes."
+	@export CMAKE_ARGS="$(CMAKE_ARGS)"; if command -v uv >/dev/null 2>&1; then \
+		uv pip install -q --python $(BIN)/python -e '.[dev,llama-cpp-python]'; \
+	else \
+		$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev,llama-cpp-python]'; \
+	fi
+	@touch $(ENGINES_STAMP)
+
+setup-clients: $(CLIENTS)/.stamp ## get the real clients (opencode, SDKs) that the tests drive; needs the network
+
+# Without one their tests skip, and the next `make test` tries again.
+$(CLIENTS)/.stamp: bin/setup_clients.sh tests/clients/requirements.txt tests/clients/package.json | $(STAMP)
+	@echo "Getting the clients for the tests (a minute or two, once)."
+	@if bin/setup_clients.sh $(CLIENTS) $(abspath $(BIN)/python); then touch $@; fi
+
+ifeq ($(ENGINE),llama-cpp-python)
+demo: setup-engines
+endif
 demo: setup ## start a swarm on the builtin model, ask it held-out question SEED, vote, test the answer
 	@$(BIN)/lswarm ask --model builtin:demo --engine $(ENGINE) --voters 5 --task $(SEED)
 
 up: setup ## serve until stopped
 	@$(BIN)/lswarm up
 
-test: setup ## all tests
+test: setup setup-clients ## all tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-engines: setup ## the engine conformance suite alone, on every engine installed here
+test-engines: setup-engines ## the engines' tests alone: the conformance suite on each that is here
 	@$(BIN)/python -m pytest tests/engines $(PYTEST_ARGS)
 
 check: setup ## format, lint, types, import rules

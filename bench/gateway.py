@@ -14,10 +14,10 @@ from collections.abc import Callable
 from bench import child
 from local_swarm.consensus import STRATEGIES
 from local_swarm.domain.endpoint import Endpoint
-from local_swarm.domain.worker import Death, WorkerStatus
+from local_swarm.domain.worker import Death, WorkerState, WorkerStatus
 from local_swarm.gateway.app import GatewaySettings, serving
-from local_swarm.gateway.chat import ChatSettings
 from local_swarm.gateway.turns import Served
+from local_swarm.gateway.voted import VotedSettings
 
 MODEL = "bench"
 VOTERS = 3
@@ -40,6 +40,9 @@ class Steady:
     def expected(self) -> tuple[Endpoint, ...]:
         return self._endpoints
 
+    def states(self) -> dict[str, WorkerState]:
+        return {endpoint.id: WorkerState.READY for endpoint in self._endpoints}
+
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         return lambda: None
 
@@ -57,7 +60,7 @@ async def serve(listener: socket.socket) -> None:
     url, workers, slots = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     settings = GatewaySettings(
         served=Served(MODEL, ctx=CTX, context_train=CTX, voters=VOTERS),
-        chat=ChatSettings(),
+        voted=VotedSettings(),
         strategies=frozenset(STRATEGIES),
         max_queue=MAX_QUEUE,
     )

@@ -180,7 +180,7 @@ def _worker(worker: WorkerPlan, all_layers: int) -> tuple[object, ...]:
         _layers(worker, all_layers),
         f"{worker.slots}, {worker.lanes or 'none'} kept for unvoted requests",
         worker.ctx,
-        worker.cache_type_k,
+        f"{worker.cache_type_k}{f', {worker.pool} tokens shared' if worker.pool else ''}",
         worker.threads,
     )
 

@@ -22,6 +22,7 @@
           ├── NoValidAnswer       422, every answer broke the request's own rules
           ├── Overloaded          503, the queue is full
           ├── NoVoterAnswered     502, no worker gave an answer
+          ├── NotLetIn            502, a worker does not take the gateway's key
           └── DeadlineExceeded    504, no worker answered in time
 
 An error is raised where its cause is known and shown once, at the edge: the command line prints
@@ -205,6 +206,12 @@ class NoVoterAnswered(RequestError):
     http_status = 502
     code = "no_voter_answered"
     blame = Blame.WORKER
+
+
+class NotLetIn(NoVoterAnswered):
+    """A worker does not take the gateway's key: not the client's mistake, nor the worker's."""
+
+    blame = Blame.GATEWAY
 
 
 class DeadlineExceeded(RequestError):

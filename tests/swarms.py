@@ -21,9 +21,9 @@ import aiohttp
 from local_swarm.domain.launch import Capabilities, LaunchSpec
 from local_swarm.domain.worker import WorkerState
 from local_swarm.gateway.app import Gateway, GatewaySettings, listen, serving
-from local_swarm.gateway.chat import ChatSettings
 from local_swarm.gateway.stream import Pace
 from local_swarm.gateway.turns import Served
+from local_swarm.gateway.voted import VotedSettings
 from local_swarm.supervisor.fleet import Fleet, Job, LogSettings
 from local_swarm.supervisor.restart import RestartPolicy
 
@@ -51,6 +51,8 @@ class Shape:
     slots: int = 4
     lanes: int = 1
     ctx: int = 1024
+    pool: int = 0
+    token_bytes: int = 0
     voters: int = 3
     script: dict[str, Any] = field(default_factory=dict)
     policy: RestartPolicy = QUICK
@@ -81,6 +83,8 @@ class Shape:
             ctx=self.ctx,
             api_key=CHILD_KEY,
             planned_bytes=1,
+            pool=self.pool,
+            token_bytes=self.token_bytes,
             launch=launch,
         )
 
@@ -202,7 +206,7 @@ async def swarm_of(shape: Shape, **settings: Any) -> AsyncIterator[Swarm]:
     }
     gateway_settings = GatewaySettings(
         served=Served(**served),
-        chat=ChatSettings(**chat),
+        voted=VotedSettings(**chat),
         strategies=frozenset({"auto", "fuzzy", "ast", "fastest", "off"}),
         **settings,
     )

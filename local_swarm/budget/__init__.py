@@ -9,7 +9,9 @@
     estimate       the above for one start of the engine
     placed_compute scratch memory by device, where a worker has several
     beside, drafting, projector   context checkpoints, a draft model, a projector
+    prompt_cache   what conversations that left their slots get of the RAM that is left
     seating        workers x slots, voters and lanes, best first
+    vectors        what embeddings and ranks need besides
     groups, split  devices to workers, and a worker's layers to its devices
     case           a machine and wishes: all layouts, in the order in which things are given up
     pricing, offer what one worker takes by device and kind; a layout with its workers priced

@@ -75,6 +75,18 @@ def sequence_bytes(model: ModelFacts, setting: Setting) -> int:
     return HEAD_BYTES + _cells_bytes(layers_of(model), setting, setting.cells.per_stream)
 
 
+def state_bytes_of(model: ModelFacts, setting: Setting, tokens: int) -> int:
+    """The most that one slot's whole state takes on the host after so many tokens: every layer's
+    cells, windows with the batch that they hold besides, and recurrent state. 0 without any."""
+    layers = layers_of(model)
+    slides = [layer for layer in layers if layer.slides and not setting.swa_full]
+    keeps = [layer for layer in layers if not (layer.slides and not setting.swa_full)]
+    held = min(tokens, setting.cells.per_stream)
+    size = _cells_bytes(keeps, setting, held) + _state_bytes(layers)
+    size += _cells_bytes(slides, setting, min(held, swa_cells(model, setting).per_stream))
+    return size + HEAD_BYTES if size else 0
+
+
 def _cells_bytes(layers: Iterable[Layer], setting: Setting, cells: int) -> int:
     """So many cells of these layers, with what is written beside them; 0 without a cached layer."""
     tensors = [row_bytes(kind, values) for one in layers for kind, values in rows(one, setting)]

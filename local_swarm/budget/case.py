@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from local_swarm.budget.groups import CPU_GROUP, Grouping, dealt, groupings
+from local_swarm.budget.kv import CTX_STEP, pad
 from local_swarm.budget.limits import PHONE, Limits, limits, usable_cores
 from local_swarm.budget.seating import Seating, seatings
 from local_swarm.budget.wishes import Wishes
@@ -17,6 +18,25 @@ DEFAULT_CTX = 16384
 LEAST_CTX = 4096
 PHONE_CTX = 2048
 CACHE_TYPES = ("f16", "q8_0")
+POOL_SHARE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """How a worker's slots keep what they read: each in cells of its own, or all in one pool."""
+
+    type: str
+    unified: bool = False
+
+
+def least_pool(ctx: int, slots: int) -> int:
+    """The fewest cells of a pool that is still of use, in tokens.
+
+    One slot can be as long as it may be, and each of the others has a fourth of that. The slots of
+    one request share its prompt (measured, docs/budget.md), so a vote has that much for each answer
+    beside the longest prompt that leaves room for answers of this length.
+    """
+    return pad(ctx + (slots - 1) * (ctx // POOL_SHARE), CTX_STEP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +108,7 @@ def _worth(layout: Layout) -> tuple[int, int]:
 
 def _layouts(case: Case) -> Iterator[Layout]:
     wishes, gpus = case.wishes, case.limits.gpus
-    if wishes.workers != "auto" or wishes.layout == "processes":
+    if wishes.workers != "auto" or (wishes.in_processes and not wishes.tensor_split):
         for seat in seatings(wishes, case.cores, gpus=len(gpus)):
             yield from (Layout(grouping, seat) for grouping in dealt(gpus, seat.workers))
         return

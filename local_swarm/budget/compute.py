@@ -60,11 +60,11 @@ def compute_size(
     wide, kind = widths_of(model), architecture(model.arch).compute
     tokens = pad(setting.tokens, setting.slots)
     inputs = input_bytes(model, setting, tokens)
-    logits = FLOAT * setting.slots * (wide.vocab + 3 * wide.embedding + 1)
+    logits = output_logits(model, setting)
     if kind and _is_measured(kind, wide, setting):
         peaks = [_known_peak(kind, model, wide, setting, way) for way in layouts_of(build)]
         size = inputs + FLOAT * tokens * max(peak.values for peak in peaks)
-        exact = len(peaks) == 1 and peaks[0].exact and size >= logits
+        exact = len(peaks) == 1 and peaks[0].exact and size >= logits and not setting.vectors
         return Compute(max(size, logits), "formula" if exact else "bound")
     bound = max(
         tokens * _bound(model, wide, setting), _recurrent_bound(model, wide, setting, tokens)
@@ -80,9 +80,26 @@ class _Peak:
     exact: bool
 
 
+def output_logits(model: ModelFacts, setting: Setting) -> int:
+    """Bytes of the logits that a graph computes, and of what lives beside them.
+
+    With vectors that is every token's, a bound; encoders have none.
+    """
+    wide = widths_of(model)
+    if not setting.vectors:
+        return FLOAT * setting.slots * (wide.vocab + 3 * wide.embedding + 1)
+    if not architecture(model.arch).caches:
+        return 0
+    inputs = input_bytes(model, setting, pad(setting.tokens, setting.slots))
+    each = wide.vocab + 5 * wide.embedding + wide.heads + SCALES
+    return inputs + FLOAT * setting.outputs * each
+
+
 def input_bytes(model: ModelFacts, setting: Setting, tokens: int) -> int:
     """Bytes of what the graph is given: ids, positions, and for each cache indices and masks."""
-    size = 2 * pad(4 * tokens, 32) + pad(4 * setting.slots, 32)
+    size = 2 * pad(4 * tokens, 32) + pad(4 * setting.outputs, 32)
+    if setting.vectors:
+        size += _pooling_inputs(model, setting, tokens)
     layers = [layer for layer in layers_of(model) if layer.key_values]
     for slides in (False, True):
         cached = [layer for layer in layers if layer.slides is slides]
@@ -91,6 +108,16 @@ def input_bytes(model: ModelFacts, setting: Setting, tokens: int) -> int:
             size += _cache_inputs(cached, setting, tokens, held.per_stream)
             size += _rotation(model, setting)
     return size
+
+
+def _pooling_inputs(model: ModelFacts, setting: Setting, tokens: int) -> int:
+    """The shares of tokens in a mean, or which tokens count; and an encoder's masks, which has one
+    for windows too where it has some."""
+    shares = FLOAT * tokens * (setting.slots + 1)
+    if architecture(model.arch).caches:
+        return shares
+    masks = 1 if model.window.size is None else 2
+    return shares + masks * (4 if setting.transposed else 2) * tokens * tokens
 
 
 def _cache_inputs(layers: list[Layer], setting: Setting, tokens: int, cells: int) -> int:
@@ -190,11 +217,19 @@ def _bound(model: ModelFacts, wide: Widths, setting: Setting) -> int:
     experts = _feed_forward("experts", wide) if wide.experts else 0
     query = max(wide.heads, wide.query)
     attention = 4 * embedding + 2 * query + 2 * wide.heads
-    feed = 4 * embedding + 2 * wide.heads + max(3 * wide.dense, experts, 3 * wide.shared)
+    dense = (1 if _is_plain_encoder(model, wide) else 3) * wide.dense
+    feed = 4 * embedding + 2 * wide.heads + max(dense, experts, 3 * wide.shared)
     if not setting.transposed:
         return wide.beside + SCALES + max(feed, attention)
     scores = model.heads * setting.cells.per_stream
     return wide.beside + SCALES + max(feed, scores + 4 * embedding + 3 * query)
+
+
+def _is_plain_encoder(model: ModelFacts, wide: Widths) -> bool:
+    """Whether it keeps no cache, and its feed-forward part has one projection and no gate."""
+    if architecture(model.arch).caches or wide.fused:
+        return False
+    return not any(".ffn_gate." in tensor.name for tensor in model.tensors)
 
 
 def _recurrent_bound(model: ModelFacts, wide: Widths, setting: Setting, tokens: int) -> int:

@@ -23,7 +23,8 @@ class Setting:
     """How the engine is started: `-c ctx -np slots [-kvu] [--swa-full] -ctk -ctv -b -ub -fa`.
 
     `ctx` is the total of all slots. "auto" for flash attention means on, as the engine decides on
-    every device that has it.
+    every device that has it. With `vectors` (`--embeddings`, `--reranking`) every token of a batch
+    is an output, else one of each slot.
     """
 
     ctx: int
@@ -35,11 +36,17 @@ class Setting:
     batch: int = DEFAULT_BATCH
     ubatch: int = 512
     flash_attention: FlashAttention = "auto"
+    vectors: bool = False
 
     @property
     def tokens(self) -> int:
         """Tokens the engine computes at once (its n_ubatch), at most what was asked to hold."""
         return min(self.ctx, self.batch, self.ubatch)
+
+    @property
+    def outputs(self) -> int:
+        """Tokens of one graph of which results are kept."""
+        return self.tokens if self.vectors else self.slots
 
     @property
     def cells(self) -> Cells:

@@ -10,11 +10,12 @@ from local_swarm.budget.limits import Limits
 from local_swarm.budget.offer import Offer
 from local_swarm.budget.seating import CPU_VOTERS, Seating
 from local_swarm.budget.wishes import Wishes
-from local_swarm.domain.memory import format_bytes
+from local_swarm.domain.memory import MIB, format_bytes
 from local_swarm.domain.model import ModelFacts
 from local_swarm.domain.plan import CPU_DEVICE, WorkerPlan
 
 MOST_NAMED = 3
+MOST_KEPT = 9
 
 
 def memory(limits: Limits) -> Iterator[str]:
@@ -37,18 +38,30 @@ def layout(seating: Seating, wishes: Wishes) -> str:
     else:
         rest = "with no lane for unvoted requests, which take turns with votes"
     why = "as asked" if wishes.layout == "processes" or wishes.workers != "auto" else ""
+    if not wishes.can.parallel:
+        why = why or "this engine's workers have one slot each"
     why = why or "one process shares weights and prompts between its slots"
     return f"{workers} with {slots} ({why}): {voters}, {rest}."
 
 
 def fewer_processes(seating: Seating, wishes: Wishes, cores: int) -> Iterator[str]:
     """Says so when the cores, not the memory, set the number of voting processes."""
-    auto = wishes.layout == "processes" and wishes.workers == wishes.voters == "auto"
+    auto = wishes.in_processes and wishes.workers == wishes.voters == "auto"
     if auto and seating.voters < CPU_VOTERS:
         yield (
             f"{seating.workers} processes instead of {CPU_VOTERS}: each needs a thread of its own,"
             f" and there are {cores} cores."
         )
+
+
+def purpose(model: ModelFacts, wishes: Wishes) -> Iterator[str]:
+    """What else than chats the model is asked for."""
+    if model.purpose == "embedding":
+        yield "It is an embedding model: it answers /v1/embeddings, and nothing is voted on."
+    elif model.purpose == "rerank":
+        yield "It ranks texts: it answers /rerank, and nothing is voted on."
+    elif wishes.vectors:
+        yield "It also makes embeddings, as asked: every token of a batch has a row of results."
 
 
 def context(ctx: int, wishes: Wishes, model: ModelFacts) -> str:
@@ -68,8 +81,15 @@ def context(ctx: int, wishes: Wishes, model: ModelFacts) -> str:
 def trades(first: Offer, chosen: Offer) -> Iterator[str]:
     """What was given up, against all that was asked for."""
     lacking = f"because the first choice lacked {format_bytes(first.lacking_bytes)}"
-    if chosen.cache_type != first.cache_type:
-        yield f"The cache is {chosen.cache_type}, not {first.cache_type}, {lacking}."
+    if chosen.cache.unified:
+        worker = chosen.workers[0]
+        yield (
+            f"The slots share {worker.cells} tokens of context (unified KV) instead of having"
+            f" {worker.ctx} each, {lacking}: one request may still use {worker.ctx}, and those that"
+            " do not fit beside each other take turns."
+        )
+    if chosen.cache.type != first.cache.type:
+        yield f"The cache is {chosen.cache.type}, not {first.cache.type}, {lacking}."
     seat, wished = chosen.layout.seating, first.layout.seating
     if seat.voters < wished.voters:
         yield f"{seat.voters} voters instead of {wished.voters}, {lacking}."
@@ -158,6 +178,25 @@ def spare(offer: Offer, model: ModelFacts, wishes: Wishes, asked: int) -> Iterat
     else:
         why = "a longer context does not fit on every device"
     yield f"{names} stays free: {why}, and {offer.layout.seating.voters} voters are enough."
+
+
+def prompt_cache(offer: Offer, saved: int) -> Iterator[str]:
+    """How much of the conversations that left their slots is kept; `saved` is bytes of a whole
+    one. Two that take turns in a slot both lie in the cache for a moment."""
+    worker = offer.workers[0]
+    kept = worker.cache_ram_mib * MIB
+    if not (kept and saved):
+        return
+    size = f"{format_bytes(kept)} of RAM{' each' if len(offer.workers) > 1 else ''}"
+    if kept >= 2 * saved:
+        many = str(kept // saved) if kept < MOST_KEPT * saved else f"{MOST_KEPT} or more"
+        yield f"{size} keep {many} whole conversations that take turns in a slot."
+    else:
+        tokens = worker.ctx * kept // (2 * saved) // 100 * 100
+        yield (
+            f"{size} keep conversations that take turns in a slot; two of more than about {tokens}"
+            " tokens are read anew at each turn."
+        )
 
 
 def longer(ctx: int, asked: int) -> str:

@@ -51,8 +51,15 @@ def plan(
     nothing fits; `ModelError` when the file is of the other byte order.
     """
     refuse_other_byte_order(host, model)
+    wishes = wishes.of(model)
     case = case_of(host, wishes)
-    pricer = Pricer(model, engine_build, answers or {}, beside or Beside())
+    pricer = Pricer(
+        model,
+        engine_build,
+        answers or {},
+        beside or Beside(),
+        process_bytes=wishes.can.process_bytes,
+    )
     fitter = Fitter(Maker(case, model, model_id, pricer))
     chosen = _pick(case, lambda worth: [fitter] if fitter.quality > worth else [])
     if chosen is None:

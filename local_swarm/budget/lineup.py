@@ -84,7 +84,8 @@ class Lineup:
             refuse_other_byte_order(self.case.host, model)
         except ModelError as error:
             return Rejection(name, error.message)
-        pricer = Pricer(model, self.build, beside=self.beside)
+        own = self.case.wishes.can.process_bytes
+        pricer = Pricer(model, self.build, beside=self.beside, process_bytes=own)
         return Fitter(Maker(self.case, model, name, pricer), candidate.quality)
 
 

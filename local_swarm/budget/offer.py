@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from local_swarm.budget.case import Case, Layout
+from local_swarm.budget.case import Cache, Case, Layout, least_pool
 from local_swarm.budget.groups import Group
 from local_swarm.budget.limits import Pool
 from local_swarm.budget.pricing import LAYERED, Placement, Pricer, setting_of
+from local_swarm.budget.prompt_cache import LEAST_MIB, grown_mib
 from local_swarm.budget.split import balanced
+from local_swarm.budget.vectors import vector_batch
 from local_swarm.domain.model import ModelFacts
 from local_swarm.domain.plan import CPU_DEVICE, DeviceBudget, WorkerPlan
 
@@ -37,8 +39,8 @@ class Offer:
         return self.workers[0].ctx
 
     @property
-    def cache_type(self) -> str:
-        return self.workers[0].cache_type_k
+    def cache(self) -> Cache:
+        return Cache(self.workers[0].cache_type_k, self.workers[0].kv_unified)
 
     @property
     def lacks(self) -> tuple[tuple[Pool, int], ...]:
@@ -83,9 +85,12 @@ class Maker:
         """Every layer and the output, as `-ngl` counts."""
         return self.model.layers * self.model.loops + 1
 
-    def offer(self, layout: Layout, ctx: int, cache_type: str) -> Offer:
-        """Each worker with all its layers on its devices, or as many as were asked for."""
-        worker = self._worker(layout, ctx, cache_type)
+    def offer(self, layout: Layout, ctx: int, cache: Cache, pool: int = 0) -> Offer:
+        """Each worker with all its layers on its devices, or as many as were asked for.
+
+        A unified cache has `pool` cells, or as few as are of use.
+        """
+        worker = self._worker(layout, ctx, cache, pool)
         placements = {group: self._whole(worker, group) for group in set(layout.grouping)}
         return self._priced(layout, worker, [placements[group] for group in layout.grouping])
 
@@ -98,25 +103,38 @@ class Maker:
             for group in layout.grouping
         )
 
-    def experts_in_ram(self, layout: Layout, ctx: int, cache_type: str) -> Offer | None:
+    def experts_in_ram(self, layout: Layout, ctx: int, cache: Cache) -> Offer | None:
         """All layers on the devices but the experts of as few first layers as will do.
 
         None where nothing fits. For layouts of one worker.
         """
-        worker, (group,) = self._worker(layout, ctx, cache_type), layout.grouping
+        worker, (group,) = self._worker(layout, ctx, cache), layout.grouping
 
         def at(count: int) -> Placement | None:
             return self._spread(worker, group, self.all_layers, cpu_moe_layers=count)
 
         return self._offloaded(layout, worker, range(1, self.model.layers + 1), at)
 
-    def layers_in_ram(self, layout: Layout, ctx: int, cache_type: str) -> Offer | None:
+    def layers_in_ram(self, layout: Layout, ctx: int, cache: Cache) -> Offer | None:
         """As many last layers on the devices as will do, as long as that is worth its trades."""
-        worker, (group,) = self._worker(layout, ctx, cache_type), layout.grouping
+        worker, (group,) = self._worker(layout, ctx, cache), layout.grouping
         counts = range(self.all_layers - 1, self.all_layers // LEAST_OFFLOAD, -1)
         return self._offloaded(
             layout, worker, counts, lambda count: self._spread(worker, group, count)
         )
+
+    def remembering(self, offer: Offer) -> Offer:
+        """The same with as large prompt caches as are of use, of RAM that nothing else needs."""
+        first, count = offer.workers[0], len(offer.workers)
+        if self.case.wishes.cache_ram_mib != "auto" or not (first.cache_ram_mib and offer.fits):
+            return offer
+        left = self.case.limits.ram.usable_bytes - offer.planned[CPU_DEVICE]
+        grown = grown_mib(self.pricer.saved_bytes(first), count, left)
+        workers = [
+            self._with_parts(replace(worker, cache_ram_mib=grown), group, first=not number)
+            for number, (worker, group) in enumerate(zip(offer.workers, offer.groups, strict=True))
+        ]
+        return self._offer(offer.layout, offer.groups, workers)
 
     def _offloaded(
         self,
@@ -140,9 +158,11 @@ class Maker:
                 low = middle + 1
         return found if found and found.fits else None
 
-    def _worker(self, layout: Layout, ctx: int, cache_type: str) -> WorkerPlan:
+    def _worker(self, layout: Layout, ctx: int, cache: Cache, pool: int = 0) -> WorkerPlan:
         wishes, seating, beside = self.case.wishes, layout.seating, self.pricer.beside
-        return WorkerPlan(
+        unified = cache.unified and seating.slots > 1
+        cells = pool or least_pool(ctx, seating.slots)
+        worker = WorkerPlan(
             id="w0",
             model_path=self.model.path,
             model_id=self.model_id,
@@ -153,13 +173,26 @@ class Maker:
             lanes=seating.lanes,
             ctx=ctx,
             threads=1,
-            cache_type_k=cache_type,
-            cache_type_v=cache_type,
-            cache_ram_mib=wishes.cache_ram_mib,
+            kv_unified=unified,
+            kv_cells=cells if unified else 0,
+            cache_type_k=cache.type,
+            cache_type_v=cache.type,
+            cache_ram_mib=LEAST_MIB if wishes.cache_ram_mib == "auto" else wishes.cache_ram_mib,
             ctx_checkpoints=wishes.ctx_checkpoints,
             mmproj=beside.projector.path if beside.projector else "",
             draft=beside.draft.path if beside.draft else "",
+            purpose=self.model.purpose,
         )
+        return self._for_vectors(worker)
+
+    def _for_vectors(self, worker: WorkerPlan) -> WorkerPlan:
+        """As it is where the worker only answers. Prompts are saved of answers alone."""
+        if worker.purpose != "chat":
+            worker = replace(worker, cache_ram_mib=0, ctx_checkpoints=0)
+        elif not self.case.wishes.vectors:
+            return worker
+        batch = vector_batch(self.model, worker.ctx)
+        return replace(worker, vectors=True, batch=batch, ubatch=batch)
 
     def _priced(self, layout: Layout, worker: WorkerPlan, placements: list[Placement]) -> Offer:
         workers = []
@@ -169,14 +202,20 @@ class Maker:
                 id=f"w{number}",
                 threads=self._threads(placement, len(placements)),
             )
-            parts = self.pricer.parts(placed, placement.group, with_weights=number == 0)
-            workers.append(replace(placed, parts=parts))
+            workers.append(self._with_parts(placed, placement.group, first=not number))
+        return self._offer(layout, tuple(placement.group for placement in placements), workers)
+
+    def _with_parts(self, worker: WorkerPlan, group: Group, *, first: bool) -> WorkerPlan:
+        return replace(worker, parts=self.pricer.parts(worker, group, with_weights=first))
+
+    def _offer(
+        self, layout: Layout, groups: tuple[Group, ...], workers: Sequence[WorkerPlan]
+    ) -> Offer:
         pools = self.case.limits.pools
         planned = Counter({pool.device: 0 for pool in pools})
         for worker in workers:
             planned.update(_by_device(worker))
         planned[CPU_DEVICE] += sum(planned[pool.device] for pool in pools if pool.integrated)
-        groups = tuple(placement.group for placement in placements)
         return Offer(layout, groups, tuple(workers), pools, planned)
 
     def _at(self, worker: WorkerPlan, placement: Placement) -> WorkerPlan:
@@ -207,7 +246,7 @@ class Maker:
         wished = self.case.wishes.threads
         if wished != "auto":
             return wished
-        each = self.case.cores // workers
+        each = max(1, self.case.cores // workers)
         if self.case.is_phone:
             each = min(each, PHONE_THREADS)
         idle = placement.group and self._is_whole(placement)

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from local_swarm.budget.architectures import architecture
-from local_swarm.budget.compute import FLOAT, Compute, compute_size, input_bytes
+from local_swarm.budget.compute import FLOAT, Compute, compute_size, input_bytes, output_logits
 from local_swarm.budget.context import Setting, kv_bytes, rows, swa_cells
 from local_swarm.budget.kv import pad
 from local_swarm.budget.layers import Layer, keeps_values, layers_of
@@ -62,6 +62,9 @@ def placed_compute(
     sizes = {CPU_DEVICE: _host(worker)}
     for home, device in enumerate(devices, start=1):
         sizes[device.id] = _device(worker, home)
+    if setting.vectors:
+        logits = output_logits(model, setting)
+        sizes = {name: size and size + logits for name, size in sizes.items()}
     return {name: Compute(size, "bound") for name, size in sizes.items()}
 
 

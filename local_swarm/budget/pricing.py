@@ -17,8 +17,11 @@ from local_swarm.budget.groups import Group
 from local_swarm.budget.placed_compute import placed_compute
 from local_swarm.budget.placement import Share, Target, assign, place
 from local_swarm.budget.projector import projector_parts
+from local_swarm.budget.prompt_cache import saved_bytes
 from local_swarm.budget.split import layer_shares
+from local_swarm.budget.vectors import vector_parts, vectors_bytes
 from local_swarm.budget.weights import output_bytes
+from local_swarm.domain.launch import Capabilities
 from local_swarm.domain.memory import MIB
 from local_swarm.domain.model import ModelFacts
 from local_swarm.domain.plan import CPU_DEVICE, MemoryPart, WorkerPlan
@@ -42,7 +45,7 @@ RUNTIME_BYTES = {
 kernels, and the workspace of its libraries. Not measured here (no GPU): NVIDIA's own tools show 250
 to 500 MiB for an idle CUDA process of this kind. `docs/budget.md` says what has been measured."""
 
-PROCESS_BYTES = 24 * MIB
+PROCESS_BYTES = Capabilities().process_bytes
 TOKEN_BYTES = 420
 """A child's own memory in RAM, besides what it prints: its program, and each word it knows.
 Measured
@@ -82,6 +85,7 @@ class Pricer:
     build: str | None = None
     answers: Answers = field(default_factory=dict)
     beside: Beside = Beside()
+    process_bytes: int = PROCESS_BYTES
     _known: dict[tuple[object, ...], tuple[MemoryPart, ...]] = field(default_factory=dict)
     _block_bytes: int | None = None
     _layers: dict[tuple[Setting, str | None, int], tuple[int, ...]] = field(default_factory=dict)
@@ -100,10 +104,23 @@ class Pricer:
         if key not in self._known:
             self._known[key] = tuple(self._price(worker.shape, group))
         names = {str(at): device for at, device in enumerate(worker.devices)}
+        cache = MemoryPart(CPU_DEVICE, "prompt_cache", worker.cache_ram_mib * MIB)
         return tuple(
             MemoryPart(names.get(part.device, CPU_DEVICE), part.kind, part.bytes)
-            for part in self._known[key]
+            for part in (*self._known[key], *([cache] if cache.bytes else []))
             if with_weights or part.kind not in MAPPED or part.device != CPU_DEVICE
+        )
+
+    def saved_bytes(self, worker: WorkerPlan) -> int:
+        """The most that one conversation of a whole slot takes in the prompt cache."""
+        setting, draft = setting_of(worker), self.beside.draft
+        return saved_bytes(
+            self.model,
+            setting,
+            worker.ctx,
+            worker.ctx_checkpoints,
+            draft=draft,
+            draft_setting=draft_setting(setting) if draft else None,
         )
 
     @property
@@ -142,12 +159,16 @@ class Pricer:
             *(part for part in ours if part.kind not in kinds),
             *told,
             *self._beside(shape, setting, devices),
-            MemoryPart(CPU_DEVICE, "prompt_cache", shape.cache_ram_mib * MIB),
+            *vector_parts(self.model, setting),
             MemoryPart(CPU_DEVICE, "checkpoints", self._checkpoints(shape, setting)),
-            MemoryPart(CPU_DEVICE, "process", PROCESS_BYTES + TOKEN_BYTES * self.model.vocab_size),
+            MemoryPart(CPU_DEVICE, "process", self._process_bytes),
             *(MemoryPart(t.id, "runtime", runtime_bytes(t.backend)) for t in devices),
         )
         yield from (part for part in parts if part.bytes)
+
+    @property
+    def _process_bytes(self) -> int:
+        return self.process_bytes + TOKEN_BYTES * self.model.vocab_size
 
     def _told(
         self, shape: WorkerPlan, setting: Setting, devices: Sequence[Target]
@@ -202,7 +223,9 @@ class Pricer:
             yield MemoryPart(share.device, "kv", share.kv_bytes)
             yield MemoryPart(share.device, "recurrent", share.recurrent_bytes)
             if share.device == CPU_DEVICE:
-                yield MemoryPart(CPU_DEVICE, "output", output_bytes(self.model, shape.slots))
+                size = output_bytes(self.model, shape.slots)
+                size += vectors_bytes(self.model, shape.slots) if shape.vectors else 0
+                yield MemoryPart(CPU_DEVICE, "output", size)
             if share.device in compute:
                 yield MemoryPart(share.device, "compute", compute[share.device].bytes)
 
@@ -250,9 +273,9 @@ def unsure(
 
 
 def setting_of(worker: WorkerPlan) -> Setting:
-    """How the engine is started for it: `-c ctx * slots`."""
+    """How the engine is started for it."""
     return Setting(
-        ctx=worker.ctx * worker.slots,
+        ctx=worker.cells,
         slots=worker.slots,
         kv_unified=worker.kv_unified,
         cache_type_k=worker.cache_type_k,
@@ -260,6 +283,7 @@ def setting_of(worker: WorkerPlan) -> Setting:
         batch=worker.batch,
         ubatch=worker.ubatch,
         flash_attention=worker.flash_attention,
+        vectors=worker.vectors,
     )
 
 
@@ -267,12 +291,14 @@ def _key(worker: WorkerPlan, group: Group) -> tuple[object, ...]:
     """What decides the price of a worker of one model and one set of wishes."""
     return (
         worker.slots,
-        worker.ctx,
+        worker.cells,
+        worker.kv_unified,
         worker.cache_type_k,
         worker.flash_attention,
         worker.gpu_layers,
         worker.tensor_split,
         worker.cpu_moe_layers,
+        worker.ubatch,
         tuple(pool.backend for pool in group),
     )
 

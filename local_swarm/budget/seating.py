@@ -65,11 +65,29 @@ def _worker_counts(wishes: Wishes, cores: int, gpus: int, default: int) -> range
     if wishes.workers != "auto":
         _check_by_hand(wishes.workers, wishes, room, cores)
         return range(wishes.workers, wishes.workers - 1, -1)
+    if not wishes.can.parallel:
+        return _single_slots(wishes, room, cores, default)
     if wishes.layout == "auto":
         most = least = max(1, gpus)
     else:
         most, least = min(_processes(wishes, default), max(room, LEAST_PROCESSES)), LEAST_PROCESSES
     if least > room:
+        raise _too_few_cores(least, wishes, cores)
+    return range(most, least - 1, -1)
+
+
+def _single_slots(wishes: Wishes, room: int, cores: int, default: int) -> range:
+    """A worker for each voter where no worker can have several slots.
+
+    As many voters as were asked for, even if they share cores: there is no other way to have them.
+    """
+    if wishes.tensor_split:
+        most = least = 1
+    elif wishes.voters == "auto":
+        most, least = min(default, max(room, LEAST_PROCESSES)), 1
+    else:
+        most = least = wishes.voters
+    if wishes.threads != "auto" and least > room:
         raise _too_few_cores(least, wishes, cores)
     return range(most, least - 1, -1)
 
@@ -85,7 +103,7 @@ def _slot_counts(wishes: Wishes, sharing: int, workers: int, default: int) -> ra
     """How many slots of a worker to try, falling from those for its part of a vote by `sharing`."""
     if wishes.slots != "auto":
         return range(wishes.slots, wishes.slots - 1, -1)
-    if wishes.layout == "processes":
+    if wishes.in_processes:
         return range(1, 0, -1)
     if wishes.voters == "auto":
         most, least = default, LEAST_VOTERS
@@ -101,7 +119,8 @@ def _check_by_hand(workers: int, wishes: Wishes, room: int, cores: int) -> None:
             f" not {workers}.",
             hint='Ask for another number, or for the layout "auto".',
         )
-    if workers > room:
+    may_share = wishes.threads == "auto" and not wishes.can.parallel
+    if workers > room and not may_share:
         raise _too_few_cores(workers, wishes, cores)
 
 

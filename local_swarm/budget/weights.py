@@ -28,6 +28,9 @@ _OUTPUT = re.compile(
 _ROPE = re.compile(r"rope_(freqs|factors_long|factors_short)\.")
 _EXPERTS = re.compile(r"\.ffn_(up|down|gate|gate_up)_(ch|)exps")
 
+# Of models without a cache, those that have an output all the same (src/models/*.cpp).
+_WRITE_WITHOUT_CACHE = frozenset({"dream", "gemma-embedding", "llada", "rnd1"})
+
 Size = Callable[[Tensor], int]
 
 
@@ -59,7 +62,7 @@ def loaded(model: ModelFacts) -> Iterator[Tensor]:
 
 def tied_embedding(model: ModelFacts) -> Tensor | None:
     """The token embedding where it is the output too, None where the output has its own."""
-    if not architecture(model.arch).caches:
+    if not architecture(model.arch).caches and model.arch not in _WRITE_WITHOUT_CACHE:
         return None
     found = {t.name: t for t in model.tensors if t.name in ("token_embd.weight", "output.weight")}
     return None if "output.weight" in found else found.get("token_embd.weight")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from local_swarm.domain.launch import Capabilities
+from local_swarm.domain.model import ModelFacts
 from local_swarm.errors import UsageError
 
 MAX_VOTERS = 32
@@ -21,7 +23,8 @@ class Wishes:
     `slots`, `threads` and `gpu_layers` are per worker, `ctx` is tokens per slot. `devices` are the
     accelerators that may be used, in this order ("cpu" alone: none of them), empty for all;
     `tensor_split` are the parts of one worker over them. `reserve_bytes` of RAM stay free on top of
-    `ram_fraction`. `UsageError` when a value is out of range.
+    `ram_fraction`. With `vectors` a model that answers makes embeddings too. `can` is what the
+    engine that will run can do. `UsageError` when a value is out of range.
     """
 
     voters: Count = "auto"
@@ -36,8 +39,21 @@ class Wishes:
     ram_fraction: float | Auto = "auto"
     gpu_memory_fraction: float = 0.9
     reserve_bytes: int = 0
-    cache_ram_mib: int = 256
+    cache_ram_mib: Count = "auto"
     ctx_checkpoints: int = 2
+    vectors: bool = False
+    can: Capabilities = field(default_factory=Capabilities)
+
+    @property
+    def in_processes(self) -> bool:
+        """Whether every slot is a worker of its own."""
+        return self.layout == "processes" or not self.can.parallel
+
+    def of(self, model: ModelFacts) -> Wishes:
+        """The same for this model: one that does not answer is asked by one slot at a time."""
+        if model.purpose == "chat" or self.voters != "auto":
+            return self
+        return replace(self, voters=1)
 
     def __post_init__(self) -> None:
         _within("voters", self.voters, 1, MAX_VOTERS)
@@ -54,6 +70,11 @@ class Wishes:
         if self.layout not in ("auto", "processes"):
             raise UsageError(
                 f"There is no layout {self.layout!r}.", hint='Use "auto" or "processes".'
+            )
+        if not self.can.parallel and self.slots not in ("auto", 1):
+            raise UsageError(
+                f"slots is {self.slots}, and this engine's workers have one each.",
+                hint="Ask for more voters or workers, or for another engine.",
             )
         self._check_split()
 

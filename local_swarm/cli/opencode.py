@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FILE = "opencode.json"
 PROVIDER = "lswarm"
 KEY = "{env:LSWARM_API_KEY}"  # opencode puts the variable's value in its place
-LEAST_OUTPUT, MOST_OUTPUT = 1024, 16384
+LEAST_OUTPUT, USUAL_OUTPUT, MOST_OUTPUT = 1024, 3072, 16384  # 3072: a file of 300 lines
 NEEDED_CTX = 10240  # opencode's own prompt and tools are about 7,200 tokens
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
 
@@ -96,8 +96,10 @@ def block_of(target: Target) -> dict[str, Any]:
 
 def output_limit(ctx: int) -> int:
     """Tokens of one answer. opencode asks for so many, and compacts a conversation as soon as
-    less than that is left of the context: a quarter leaves three for the conversation."""
-    return max(LEAST_OUTPUT, min(ctx // 4, MOST_OUTPUT))
+    less than that is left of the context; a small model that babbles goes on to the limit.
+
+    So: an eighth of the context, but a file's worth where that is no more than a quarter."""
+    return max(LEAST_OUTPUT, min(ctx // 4, USUAL_OUTPUT), min(ctx // 8, MOST_OUTPUT))
 
 
 def merged(old: dict[str, Any], block: dict[str, Any]) -> dict[str, Any]:

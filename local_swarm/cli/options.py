@@ -55,7 +55,7 @@ def planning(command: F) -> F:
             click.option("--ctx", metavar="N", help="Context per slot, in tokens."),
             click.option("--voters", "--instances", metavar="N", help="How many answer a request."),
             click.option("--layout", metavar="L", help="auto or processes."),
-            click.option("--engine", metavar="E", help="auto, xllamacpp or llama-server."),
+            click.option("--engine", metavar="E", help="auto, or one that docs/engines.md lists."),
         ]
     ):
         command = option(command)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from local_swarm.config.schema import Config
 from local_swarm.config.settings import Origin
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+")
 
 
 def is_loopback(host: str) -> bool:
@@ -22,7 +25,7 @@ def is_loopback(host: str) -> bool:
 
 def problems_between(config: Config, origins: Mapping[str, Origin]) -> list[str]:
     """Settings that are right alone and wrong together, one sentence each."""
-    checks = (_open_door(config, origins), _quorum(config), _backoff(config))
+    checks = (_open_door(config, origins), _hosts(config), _quorum(config), _backoff(config))
     return [problem for problem in checks if problem]
 
 
@@ -34,6 +37,17 @@ def _open_door(config: Config, origins: Mapping[str, Origin]) -> str:
         f'server.host is "{server.host}" (from {origins["server.host"]}), which other machines'
         " can reach, so server.api_keys must not be empty; set LSWARM_SERVER__API_KEYS, or keep"
         ' server.host at "127.0.0.1"'
+    )
+
+
+def _hosts(config: Config) -> str:
+    """A Host header is compared by its name alone, so an entry of any other form never matches."""
+    wrong = [name for name in config.server.allowed_hosts if not _HOST_NAME.fullmatch(name)]
+    if not wrong:
+        return ""
+    return (
+        f'server.allowed_hosts has "{wrong[0]}", but must have names or addresses without scheme,'
+        ' port or wildcard, such as "desk.local"'
     )
 
 

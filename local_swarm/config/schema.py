@@ -42,6 +42,21 @@ class Server(Struct, frozen=True):
     max_body_bytes: Annotated[
         int, Meta(ge=1024, le=2**30), _says("Largest request body that is read.")
     ] = 33554432
+    max_tokens: Annotated[
+        int, Meta(ge=1, le=2**31 - 1), _says("Most tokens a request may ask for in one answer.")
+    ] = 1048576
+    max_schema_bytes: Annotated[
+        int,
+        Meta(ge=1024, le=2**30),
+        _says("Largest grammar, schema or list of tools of a request."),
+    ] = 1048576
+    max_connections: Annotated[
+        int, Meta(ge=1, le=65536), _says("Connections that may be open at a time.")
+    ] = 512
+    idle_timeout_s: Annotated[
+        Seconds, _says("Longest time a connection may be open without a whole request head.")
+    ] = 60.0
+    body_timeout_s: Annotated[Seconds, _says("Longest time a request's body may take.")] = 60.0
     keepalive_s: Annotated[Seconds, _says("Time between the comments on a waiting stream.")] = 5.0
     first_byte_s: Annotated[
         Seconds, _says("A stream's 200 goes out at the first result, or after this time.")
@@ -88,6 +103,16 @@ class Swarm(Struct, frozen=True):
         Meta(ge=0, le=2),
         _says("Temperature of voters when the client sets no sampling."),
     ] = 0.8
+    temperature_spread: Annotated[
+        float,
+        Meta(ge=0, le=1),
+        _says("How far above and below that temperature the workers of one vote are asked."),
+    ] = 0.1
+    straggler_factor: Annotated[
+        float,
+        Meta(ge=0, le=1000),
+        _says("Once a quorum has answered, how long slower voters are waited for."),
+    ] = 3.0
 
 
 class Models(Struct, frozen=True):
@@ -124,7 +149,8 @@ class Engine(Struct, frozen=True):
     """How a worker is run."""
 
     name: Annotated[
-        Literal["auto", "llama-server", "xllamacpp"], _says("The engine to use.", GUARDED)
+        Literal["auto", "llama-server", "xllamacpp", "llama-cpp-python"],
+        _says("The engine to use.", GUARDED),
     ] = "auto"
     path: Annotated[str, _says("The engine's program.", GUARDED)] = ""
     args: Annotated[tuple[str, ...], _says("More arguments for the engine.", GUARDED)] = ()
@@ -134,8 +160,9 @@ class Engine(Struct, frozen=True):
         _says("Key between the gateway and its workers.", SECRET),
     ] = ""
     cache_ram_mib: Annotated[
-        int, Meta(ge=0), _says("RAM of each worker for prompts that have left their slot, in MiB.")
-    ] = 256
+        Annotated[int, Meta(ge=0)] | Auto,
+        _says("RAM of each worker for prompts that have left their slot, in MiB."),
+    ] = "auto"
     ctx_checkpoints: Annotated[
         int, Meta(ge=0, le=1024), _says("Context checkpoints kept per slot.")
     ] = 2
@@ -177,6 +204,7 @@ class Logs(Struct, frozen=True):
     ] = 10485760
     backups: Annotated[int, Meta(ge=0, le=1000), _says("Rotated log files that are kept.")] = 3
     prompts: Annotated[bool, _says("Whether logs may show prompts and answers.", GUARDED)] = False
+    access: Annotated[bool, _says("Whether each request gets a line.")] = True
 
 
 class Config(Struct, frozen=True):

@@ -6,13 +6,15 @@ What a vote goes through, all of it pure (no I/O, no clock, nothing of a candida
     normalise  equal for answers that say the same: syntax tree, canonical JSON, folded text
     ballot     the candidates, each prepared once, with its standing (sound, broken, empty)
     strategies one file each and a registry; takes a Ballot, gives a Verdict
+    settled    whether answers still missing could change who wins
     outcome    agreement, confidence and the reasons for a person
 
 The winner is always one whole candidate, never a splice of several.
 """
 
+from local_swarm.consensus.settled import settled
 from local_swarm.consensus.strategies.registry import STRATEGIES
 from local_swarm.consensus.voting import extract_code, vote
 from local_swarm.domain.verdict import Verdict
 
-__all__ = ["STRATEGIES", "Verdict", "extract_code", "vote"]
+__all__ = ["STRATEGIES", "Verdict", "extract_code", "settled", "vote"]

@@ -11,7 +11,10 @@ from local_swarm.domain.launch import Capabilities
 class Endpoint:
     """One upstream. `generation` grows with every restart: two generations share no slot state.
 
-    The last `lanes` of its `slots` serve unvoted requests; `ctx` is tokens per slot.
+    The last `lanes` of its `slots` serve unvoted requests; `ctx` is tokens per slot. `pool` is how
+    many cells all slots share, 0 where each slot has `ctx` of its own: an overflow of a pool ends
+    every answer in it, so the ledger counts its cells. `token_bytes` is the length of the
+    vocabulary's longest token, 0 where it is not known.
     """
 
     id: str
@@ -22,3 +25,5 @@ class Endpoint:
     ctx: int
     generation: int
     capabilities: Capabilities = field(default_factory=Capabilities)
+    pool: int = 0
+    token_bytes: int = 0

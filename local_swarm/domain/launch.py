@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from local_swarm.domain.memory import MIB
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an engine's HTTP server can do; the gateway adapts to it and never asks which it is."""
+    """What an engine's server can do, and takes; the gateway adapts to it and never asks which it
+    is."""
 
     slots: bool = True  # GET /slots tells what each slot does
     n: bool = True  # one request may ask for several choices
@@ -16,7 +19,12 @@ class Capabilities:
     logprobs: bool = True
     tools: bool = True
     metrics: bool = True
+    tokens: bool = True  # it counts a chat's tokens, and knows /tokenize and /apply-template
     cancellation: bool = True  # closing a streamed connection stops the work
+    # What a plan must know.
+    parallel: bool = True  # a worker can have several slots
+    prompt_cache: bool = True  # prompts and checkpoints of slots are kept in RAM
+    process_bytes: int = 24 * MIB  # of a child besides what it prints, for its program
 
 
 @dataclass(frozen=True, slots=True)

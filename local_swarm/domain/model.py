@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+Purpose = Literal["chat", "embedding", "rerank"]
+"""What a model is for: it answers, it makes vectors of texts, or it says how well texts fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,10 @@ class ModelFacts:
     them; `tensors` say what the weights take. `experts_used` is how many experts answer for one
     token, 0 for a dense model. The last `nextn_layers` of `layers` only draft, and all are run
     `loops` times. `latent` says that the file has the heads of latent attention apart
-    (`key_length_mla`).
+    (`key_length_mla`). `longest_token` is the bytes of the vocabulary's longest word as the file
+    spells it, so no token stands for more of a text; 0 where the file carries no vocabulary.
+    `pooling` is how one vector is made of a text's tokens ("mean", "cls", "last", "rank"), "" where
+    the file does not say; not `causal`: tokens see those behind them too.
     """
 
     path: str
@@ -99,6 +106,10 @@ class ModelFacts:
     indexer: Indexer = Indexer()
     parts: tuple[str, ...] = ()
     big_endian: bool = False
+    longest_token: int = 0
+    purpose: Purpose = "chat"
+    pooling: str = ""
+    causal: bool = True
 
     def __hash__(self) -> int:
         """Of a few fields: there may be a thousand tensors, and facts are looked up often."""

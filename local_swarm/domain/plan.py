@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from local_swarm.domain.model import Purpose
+
 FlashAttention = Literal["auto", "on", "off"]
 
 CPU_DEVICE = "cpu"
@@ -25,13 +27,16 @@ class MemoryPart:
 class WorkerPlan:
     """One child process.
 
-    `ctx` is tokens per slot; the engine is given `ctx * slots`. `lanes` of the slots (the last
-    ones) are kept for unvoted requests: 1, or 0 where so few slots leave no room for a lane.
+    `ctx` is tokens per slot; the engine is given `cells`. With `kv_unified` all slots share one
+    pool of `kv_cells`, at least `ctx`, of which one sequence uses up to `ctx` (0: `ctx * slots`);
+    split, each slot has cells of its own. `lanes` of the slots (the last ones) are kept for unvoted
+    requests: 1, or 0 where so few slots leave no room for a lane.
     `tensor_split` has the number of layers of each device of `devices`, empty for one device.
     `pins` is what the devices are pinned by where that is not their id as the engine here tells it:
     their UUIDs, or their ids on another machine; the child numbers what it sees from 0, in this
     order. `mmproj` is the path of the projector that reads
-    images and sound, `draft` that of a model that drafts; "" for none.
+    images and sound, `draft` that of a model that drafts; "" for none. `purpose` is the model's;
+    with `vectors` the worker makes embeddings or ranks, whatever else it does.
     """
 
     id: str
@@ -45,6 +50,7 @@ class WorkerPlan:
     ctx: int
     threads: int
     kv_unified: bool = False
+    kv_cells: int = 0
     cache_type_k: str = "f16"
     cache_type_v: str = "f16"
     batch: int = 2048
@@ -57,13 +63,27 @@ class WorkerPlan:
     mmproj: str = ""
     draft: str = ""
     pins: tuple[str, ...] = ()
+    purpose: Purpose = "chat"
+    vectors: bool = False
     parts: tuple[MemoryPart, ...] = ()
+
+    @property
+    def cells(self) -> int:
+        """Tokens that all slots hold together: the engine's `-c`."""
+        return self.kv_cells or self.ctx * self.slots
+
+    @property
+    def pool(self) -> int:
+        """Cells that all slots share; 0 where each has its own."""
+        return self.cells if self.kv_unified else 0
 
     @property
     def shape(self) -> WorkerPlan:
         """What decides how much memory the engine reserves: equal for workers that are alike."""
         kinds = tuple(device.rstrip("0123456789") for device in self.devices)
-        return replace(self, id="", model_id="", devices=kinds, pins=(), threads=0, parts=())
+        return replace(
+            self, id="", model_id="", devices=kinds, pins=(), threads=0, cache_ram_mib=0, parts=()
+        )
 
     @property
     def planned_bytes(self) -> int:

@@ -64,12 +64,7 @@ OWNED: tuple[tuple[str, str, str], ...] = (
         "the gateway needs it as it is",
         "Leave it out.",
         "--metrics --slots --no-slots --jinja --no-jinja --api-prefix --path -cb --cont-batching "
-        "-nocb --no-cont-batching",
-    ),
-    (
-        "workers answer chats and completions only",
-        "Run a server of your own for that.",
-        "--embedding --embeddings --rerank --reranking --pooling",
+        "-nocb --no-cont-batching -sps --slot-prompt-similarity",
     ),
     ("the gateway ends slow requests", "Set `swarm.timeout_s`.", "-to --timeout"),
     (
@@ -123,6 +118,9 @@ OWNED_FAMILIES: tuple[tuple[str, str, str], ...] = (
     ),
 )
 _FAMILIES = tuple((why, hint, re.compile(pattern)) for why, hint, pattern in OWNED_FAMILIES)
+# They make workers answer with vectors too, which takes memory that the plan must count.
+RANKS = frozenset({"--rerank", "--reranking"})
+VECTORS = RANKS | frozenset({"--embedding", "--embeddings", "--pooling"})
 OWNERS = {flag: (why, hint) for why, hint, flags in OWNED for flag in flags.split()}
 
 
@@ -137,6 +135,21 @@ def flags_in(words: Sequence[str]) -> Iterator[str]:
     for word in words:
         if re.match(r"-{1,2}[A-Za-z]", word):
             yield canonical(word)
+
+
+def asks_for_vectors(words: Sequence[str]) -> bool:
+    """Whether a worker with these arguments makes embeddings or ranks."""
+    return any(flag in VECTORS for flag in flags_in(words))
+
+
+def asks_for_ranks(words: Sequence[str]) -> bool:
+    """Whether it ranks. Only a model made for it can: of any other the engine reads its ranks, and
+    embeddings too, out of memory that holds something else."""
+    pairs = zip(words, (*words[1:], ""), strict=False)
+    return any(
+        canonical(word) in RANKS or (canonical(word) == "--pooling" and follows == "rank")
+        for word, follows in pairs
+    )
 
 
 def check(words: Sequence[str]) -> tuple[str, ...]:

@@ -6,14 +6,22 @@ is what runs. What the user adds comes last and may not say it again (`extra_arg
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from local_swarm.domain.model import Purpose
 from local_swarm.domain.plan import CPU_DEVICE, DRAFT_TOKENS, WorkerPlan
 
 # Every stream holds an HTTP thread; the rest is for health, slots and metrics.
 SPARE_HTTP_THREADS = 2
 # The least at which the engine prints what it allocates; from 5 on it prints prompts.
 VERBOSITY = "4"
+# A slot's prompt is saved to the cache in RAM, and a better one brought back, only where it is less
+# similar than this to the next one; conversations that share long instructions always are. At 1
+# none is similar enough, and those that vote in turn in one slot lose nothing.
+NEVER_SIMILAR = "1"
+VECTORS: Mapping[Purpose, tuple[str, ...]] = {
+    "chat": (), "embedding": ("--embeddings",), "rerank": ("--reranking",),
+}  # fmt: skip
 # More than any model has.
 ALL_LAYERS = "999"
 # The least at which it also prints its dry run.
@@ -28,6 +36,7 @@ def plan_flags(worker: WorkerPlan, *, host: str, port: int) -> tuple[str, ...]:
         *_placement_flags(worker),
         *_mmproj_flags(worker),
         *_draft_flags(worker),
+        *VECTORS[worker.purpose],
         *_server_flags(worker, host, port),
     )
 
@@ -48,7 +57,7 @@ def _model_flags(worker: WorkerPlan) -> tuple[str, ...]:
 def _memory_flags(worker: WorkerPlan) -> tuple[str, ...]:
     return (
         "-c",
-        str(worker.ctx * worker.slots),
+        str(worker.cells),
         "-np",
         str(worker.slots),
         "-kvu" if worker.kv_unified else "--no-kv-unified",
@@ -128,6 +137,8 @@ def _server_flags(worker: WorkerPlan, host: str, port: int) -> tuple[str, ...]:
         "--metrics",
         "--slots",
         "--no-cache-idle-slots",
+        "-sps",
+        NEVER_SIMILAR,
         "--jinja",
         "--no-webui",
         "-lv",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from local_swarm.engines.base import Engine
+from local_swarm.engines.llama_cpp_python import LlamaCppPython
 from local_swarm.engines.llama_server import LlamaServer
 from local_swarm.engines.xllamacpp import Xllamacpp
 from local_swarm.errors import EngineError
@@ -13,6 +14,7 @@ from local_swarm.errors import EngineError
 ENGINES: Mapping[str, Callable[[str], Engine]] = {
     "llama-server": lambda path: LlamaServer(path),
     "xllamacpp": lambda path: Xllamacpp(),
+    "llama-cpp-python": lambda path: LlamaCppPython(),
 }
 
 
@@ -33,4 +35,4 @@ def choose(name: str = "auto", *, path: str = "") -> Engine:
         if found.found:
             return engine
         missing.append(found)
-    raise EngineError(" ".join(each.reason for each in missing), hint=missing[-1].install)
+    raise EngineError(" ".join(each.reason for each in missing), hint=missing[0].install)

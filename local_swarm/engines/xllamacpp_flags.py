@@ -22,6 +22,7 @@ from local_swarm.engines.xllamacpp_values import (
     tensor_split,
 )
 
+_POOLING = ("pooling_type", "llama_pooling_type", "LLAMA_POOLING_TYPE_")
 _KV_TYPES = "f32 f16 bf16 q8_0 q5_0 q5_1 q4_0 q4_1 iq4_nl"
 
 
@@ -169,6 +170,18 @@ def _model(table: Table) -> None:
     table.switch("--no-warmup", "warmup", False)
 
 
+def _vectors(table: Table) -> None:
+    """What a worker makes of a text besides an answer."""
+    table.switch("--embedding --embeddings", "embedding")
+    table.choice("--pooling", *_POOLING, "none mean cls last rank")
+    table.add("--rerank --reranking", _reranking)
+
+
+def _reranking(xl: Any, params: Any, _: Any) -> None:
+    params.embedding = True
+    params.pooling_type = xl.llama_pooling_type.LLAMA_POOLING_TYPE_RANK
+
+
 def _server(table: Table) -> None:
     """How requests are read and answered."""
     table.value("--chat-template", "chat_template", str)
@@ -197,7 +210,7 @@ def _template_kwargs(_: Any, params: Any, value: Any) -> None:
 
 def _build() -> Mapping[str, Flag]:
     table = Table()
-    for rows in (_planned, _beside, _sampling, _model, _server):
+    for rows in (_planned, _beside, _sampling, _model, _vectors, _server):
         rows(table)
     return table.flags
 

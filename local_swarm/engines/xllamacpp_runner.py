@@ -11,7 +11,6 @@ In each case but the first the last line on stderr says why. `--help` lists the 
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import socket
@@ -22,52 +21,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-PR_SET_PDEATHSIG = 1
 LOG_DRAIN_S = 0.1
 
 
 def fail(code: int, message: str) -> NoReturn:
     print(f"lswarm xllamacpp: {message}", file=sys.stderr, flush=True)
     sys.exit(code)
-
-
-def die_with_parent() -> None:
-    """Linux: asks the kernel for SIGKILL when the parent's thread that started us ends."""
-    if sys.platform != "linux":
-        return
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    # It may have died during the call. Comparing with 1 would be wrong: in a container the parent
-    # is often PID 1 itself.
-    if os.getppid() != parent:
-        fail(1, f"the parent {parent} is gone")
-
-
-def model_problem(path: str) -> str | None:
-    """What is wrong with the file as far as its first bytes tell."""
-    if not path:
-        return "no model was given: -m PATH"
-    try:
-        with open(path, "rb") as file:
-            magic = file.read(4)
-    except OSError as error:
-        return f"cannot read the model {path}: {error.strerror}"
-    return None if magic == b"GGUF" else f"the model {path} is no GGUF file"
-
-
-def port_problem(host: str, port: int) -> str | None:
-    """Whether somebody listens there already; the engine itself would not say."""
-    try:
-        family, kind, proto, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, proto) as probe:
-            if os.name == "posix":
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        return f"cannot listen on {host} port {port}: {error.strerror}"
-    return None
 
 
 def make_params(xl: Any, argv: Sequence[str]) -> Any:
@@ -113,6 +72,8 @@ def print_devices(xl: Any) -> None:
 
 def start(xl: Any, params: Any) -> Any:
     """The running server. It holds the GIL until the model has loaded: no Python runs meanwhile."""
+    from local_swarm.engines.child import model_problem, port_problem
+
     problem = model_problem(params.model.path) or port_problem(params.hostnames[0], params.port)
     if problem:
         fail(1, problem)
@@ -136,7 +97,10 @@ def wait_for_signal() -> None:
 def main(argv: Sequence[str]) -> None:
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
-    die_with_parent()
+    from local_swarm.engines.child import die_with_parent
+
+    if problem := die_with_parent():
+        fail(1, problem)
     if "--help" in argv:
         print_flags()
         return

@@ -11,12 +11,11 @@ from aiohttp import web
 from local_swarm.domain.endpoint import Endpoint
 from local_swarm.errors import DeadlineExceeded, Overloaded
 from local_swarm.gateway.attempts import Attempts
-from local_swarm.gateway.exchange import Exchange, Reply
 from local_swarm.gateway.ledger import Ledger
 from local_swarm.gateway.passed import read_body
 from local_swarm.gateway.ports import Fleet
 from local_swarm.gateway.turns import Served
-from local_swarm.gateway.upstream import UpstreamError
+from local_swarm.gateway.upstream import Reply, Upstream, UpstreamError
 from local_swarm.telemetry.logs import get_logger
 from local_swarm.wire import shown
 
@@ -29,7 +28,7 @@ class AnyWorker:
     """Asks the worker with the fewest slots at work, another one where it is lost."""
 
     def __init__(
-        self, fleet: Fleet, ledger: Ledger, upstream: Exchange, *, timeout_s: float
+        self, fleet: Fleet, ledger: Ledger, upstream: Upstream, *, timeout_s: float
     ) -> None:
         self._fleet = fleet
         self._ledger = ledger
@@ -41,7 +40,7 @@ class AnyWorker:
         """Raises a RequestError; Overloaded when no worker was ready in time."""
         attempts = Attempts(self._fleet, self._timeout_s)
         while True:
-            endpoint = await self._ready(attempts)
+            endpoint = await self.ready(attempts)
             try:
                 return await self.ask_of(endpoint, method, path, body, within_s=attempts.left_s)
             except asyncio.TimeoutError as exc:
@@ -53,7 +52,7 @@ class AnyWorker:
     async def ask_each(self, method: str, path: str) -> list[tuple[Endpoint, Reply | None]]:
         """Every worker that is ready now; None for one that was lost or cannot tell."""
         attempts = Attempts(self._fleet, self._timeout_s)
-        await self._ready(attempts)
+        await self.ready(attempts)
         endpoints = self._fleet.endpoints()
         within_s = attempts.left_s
         replies = await asyncio.gather(*(self._try(e, method, path, within_s) for e in endpoints))
@@ -84,10 +83,13 @@ class AnyWorker:
         try:
             return await self.ask_of(endpoint, method, path, within_s=within_s)
         except (UpstreamError, asyncio.TimeoutError) as exc:
-            log.debug("a worker did not tell", worker=endpoint.id, path=path, error=str(exc))
+            log.debug(
+                "a worker did not tell", worker=endpoint.id, path=path, error=type(exc).__name__
+            )
             return None
 
-    async def _ready(self, attempts: Attempts) -> Endpoint:
+    async def ready(self, attempts: Attempts) -> Endpoint:
+        """The least busy worker, waited for. Raises Overloaded when none was ready in time."""
         changed = asyncio.Event()
         unsubscribe = self._fleet.subscribe(changed.set)
         try:

@@ -9,7 +9,7 @@ from local_swarm.domain.endpoint import Endpoint
 from local_swarm.errors import DeadlineExceeded
 from local_swarm.gateway.fanout import DEATH_NOTICE_S
 from local_swarm.gateway.ports import Fleet
-from local_swarm.gateway.refusals import OUR_KEY, said_by_worker
+from local_swarm.gateway.refusals import said_by_worker
 from local_swarm.gateway.trouble import RETRY_PAUSE_S, Trouble
 from local_swarm.gateway.upstream import Lost, Refused, TooLate, UpstreamError
 
@@ -45,8 +45,6 @@ class Attempts:
             said = said_by_worker(error)
             if said is not None:
                 raise said from error
-            if error.status in OUR_KEY:
-                error = Refused(500, error.error)
         within_s = DEATH_NOTICE_S if isinstance(error, Lost) else 0.0
         death = await self._fleet.death_of(endpoint.id, endpoint.generation, within_s)
         if death is not None:

@@ -13,12 +13,21 @@ from local_swarm.domain.candidate import Candidate
 from local_swarm.domain.rules import Breach, Rules
 from local_swarm.domain.verdict import Verdict
 from local_swarm.gateway import vote_process
-from local_swarm.gateway.vote_process import HEADER, JudgeRequest, VoteReply, VoteRequest, frame
+from local_swarm.gateway.vote_process import (
+    HEADER,
+    JudgeRequest,
+    Request,
+    SettleRequest,
+    VoteReply,
+    VoteRequest,
+    frame,
+)
 from local_swarm.telemetry.logs import get_logger
+from local_swarm.telemetry.spans import describe, traced
 
 log = get_logger(__name__)
 
-LONGEST_VOTE_S = 10.0
+LONGEST_VOTE_S = 10.0  # then the process is given up; what takes long in a vote is bounded in it
 UNFRAMED = (ValueError, OverflowError, RecursionError)  # what msgpack has no place for
 
 
@@ -32,16 +41,22 @@ class VoteProcess:
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
+        self._exchange: asyncio.Task[VoteReply] | None = None
 
     async def __aenter__(self) -> VoteProcess:
         await self._start()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        if self._exchange is not None:
+            self._exchange.cancel()
+            await asyncio.gather(self._exchange, return_exceptions=True)
         await self._end()
 
+    @traced("vote")
     async def vote(self, prompt: str, candidates: Sequence[Candidate], strategy: str) -> Verdict:
         """Compares `candidates`, in order of arrival. Blocks nobody; never raises."""
+        describe(strategy=strategy, candidates=len(candidates))
         reply = await self._ask(VoteRequest(prompt, list(candidates), strategy))
         return reply.verdict or _uncompared(len(candidates), reply.error or "")
 
@@ -50,19 +65,30 @@ class VoteProcess:
         reply = await self._ask(JudgeRequest(rules, list(candidates)))
         return reply.breaches or [None] * len(candidates)
 
-    async def _ask(self, request: VoteRequest | JudgeRequest) -> VoteReply:
-        async with self._turn:
-            try:
-                return await asyncio.wait_for(self._exchange(frame(request)), LONGEST_VOTE_S)
-            except (OSError, EOFError, asyncio.TimeoutError, *UNFRAMED) as exc:
-                log.warning("vote failed", error=str(exc) or type(exc).__name__)
-                await self._end()
-                return VoteReply(error=f"the vote failed ({type(exc).__name__})")
-            except asyncio.CancelledError:
-                await self._end()  # a reply nobody reads would be taken for the next one
-                raise
+    async def settled(
+        self, prompt: str, candidates: Sequence[Candidate], missing: int, strategy: str
+    ) -> bool:
+        """Whether `missing` more answers cannot change who wins. Never raises."""
+        reply = await self._ask(SettleRequest(prompt, list(candidates), strategy, missing))
+        return bool(reply.settled)
 
-    async def _exchange(self, request: bytes) -> VoteReply:
+    async def _ask(self, request: Request) -> VoteReply:
+        """One at a time. A caller that leaves does not end an exchange that has begun: the next
+        would have to wait for a new process, or take this reply for its own."""
+        await self._turn.acquire()
+        self._exchange = asyncio.create_task(self._exchanged(request), name="vote")
+        self._exchange.add_done_callback(lambda _: self._turn.release())
+        return await asyncio.shield(self._exchange)
+
+    async def _exchanged(self, request: Request) -> VoteReply:
+        try:
+            return await asyncio.wait_for(self._sent(frame(request)), LONGEST_VOTE_S)
+        except (OSError, EOFError, asyncio.TimeoutError, *UNFRAMED) as exc:
+            log.warning("vote failed", error=type(exc).__name__)
+            await self._end()
+            return VoteReply(error=f"the vote failed ({type(exc).__name__})")
+
+    async def _sent(self, request: bytes) -> VoteReply:
         process = self._process or await self._start()
         assert process.stdin is not None
         assert process.stdout is not None

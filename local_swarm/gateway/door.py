@@ -1,36 +1,40 @@
-"""What every request passes on its way in: host check, key check, errors as JSON, metrics."""
+"""What every request passes on its way in: an id, host check, key check, errors as JSON."""
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
-import time
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from http import HTTPStatus
 
-import msgspec
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from local_swarm.errors import Blame, InvalidRequest, LocalSwarmError, RequestError, Unauthorized
-from local_swarm.gateway.metrics import Metrics
+from local_swarm.errors import InvalidRequest, LocalSwarmError, RequestError, Unauthorized
+from local_swarm.gateway.access import Reporter
+from local_swarm.gateway.connections import error_response, http_error_response
+from local_swarm.gateway.record import ID_HEADER, LEFT, RECORD, record_of, request_id
+from local_swarm.telemetry import spans
 from local_swarm.telemetry.logs import get_logger
-from local_swarm.wire.errors import SOURCE_HEADER, error_body, error_headers
 
 log = get_logger(__name__)
 
-OPEN_PATHS = frozenset({"/health", "/ready"})
+OPEN_PATHS = frozenset({"/health", "/v1/health", "/ready", "/openapi.json"})
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{1,5})?")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """`keys` empty: no key is asked for. `hosts` are accepted Host names besides addresses of
+    """`keys` empty: no key is asked for. `hosts` are accepted Host names besides addresses and
     this machine's loopback."""
 
     keys: Collection[str]
     hosts: Collection[str]
-    metrics: Metrics
 
     def check_host(self, request: web.Request) -> None:
         """A web page must not reach a local model, neither through a name of its own that it
@@ -38,31 +42,54 @@ class Door:
 
         Raises InvalidRequest.
         """
-        host = _host_name(request.headers.get("Host", ""))
-        if host and not (_is_address(host) or host in self.hosts):
+        host = _only(request, "Host")
+        if host is None and request.version >= (1, 1):
+            raise InvalidRequest("The Host header is missing.")
+        name = None if host is None else host_name(host)
+        if host is not None and not self._is_ours(name):
             raise _not_accepted("Host", host)
-        origin = _host_name(request.headers.get("Origin", ""))
-        if origin and origin not in (host, "localhost", "127.0.0.1", "::1", *self.hosts):
+        origin = _only(request, "Origin")
+        if origin is None:
+            return
+        came_from = origin_name(origin)
+        if came_from is None or came_from not in (name, *LOOPBACK_NAMES, *self.hosts):
             raise _not_accepted("Origin", origin)
+
+    def _is_ours(self, name: str | None) -> bool:
+        return name is not None and (_is_address(name) or name in self.hosts)
 
     def check_key(self, request: web.Request) -> None:
         """Raises Unauthorized."""
         if not self.keys or request.path in OPEN_PATHS:
             return
-        shown = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-        shown = shown or request.headers.get("X-Api-Key", "")
+        scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+        shown = [bearer.strip()] if scheme.lower() == "bearer" else []
+        shown.append(request.headers.get("X-Api-Key", ""))  # some clients send both
+        given = [key.encode("utf-8", "surrogateescape") for key in shown]
         # Every key is compared, so that the time taken tells nothing.
-        given = shown.encode("utf-8", "surrogateescape")
-        matches = [hmac.compare_digest(given, key.encode()) for key in self.keys]
+        matches = [hmac.compare_digest(g, key.encode()) for g in given for key in self.keys]
         if not any(matches):
             raise Unauthorized("A valid API key is needed (Authorization: Bearer KEY).")
 
 
-def _host_name(value: str) -> str:
-    name = value.split("://", 1)[-1].split("/", 1)[0].lower()
-    if name.startswith("["):
-        return name[1:].split("]", 1)[0]
-    return name.rsplit(":", 1)[0] if ":" in name else name
+def host_name(value: str) -> str | None:
+    """The name or address in `name`, `name:port` or `[v6]:port`; None for anything else."""
+    found = _HOST.fullmatch(value.lower())
+    return None if found is None else found[1] or found[2]
+
+
+def origin_name(value: str) -> str | None:
+    """The name or address in `scheme://name:port`; None for anything else, "null" included."""
+    scheme = _SCHEME.match(value.lower())
+    return None if scheme is None else host_name(value[scheme.end() :])
+
+
+def _only(request: web.Request, header: str) -> str | None:
+    """The header's one value, None where there is none. Raises InvalidRequest for several."""
+    values = request.headers.getall(header, ())
+    if len(values) > 1:
+        raise InvalidRequest(f"There are several {header} headers.")
+    return values[0] if values else None
 
 
 def _is_address(name: str) -> bool:
@@ -75,69 +102,55 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _not_accepted(header: str, name: str) -> InvalidRequest:
+def _not_accepted(header: str, value: str) -> InvalidRequest:
     return InvalidRequest(
-        f"The {header} {name!r} is not accepted.",
-        hint="Add it to server.allowed_hosts in the configuration.",
+        f"The {header} {value[:100]!r} is not accepted.",
+        hint="Add its name to server.allowed_hosts in the configuration.",
     )
 
 
-def door_middleware(door: Door) -> Middleware:
-    """The one middleware: checks, counts, and turns every error into JSON."""
+def door_middleware(door: Door, reporter: Reporter) -> Middleware:
+    """The one middleware: a record, the checks, and every error as JSON."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        started = time.monotonic()
-        route = request.match_info.route.resource
-        name = route.canonical if route is not None else "other"
-        door.metrics.in_flight.inc()
-        status = 499  # the client left
+        record = record_of(request)
+        structlog.contextvars.bind_contextvars(request_id=record.id)
+        reporter.began(record)
         try:
-            door.check_host(request)
-            door.check_key(request)
-            response = await handler(request)
-            status = response.status
-            return response
-        except LocalSwarmError as exc:
-            status = exc.http_status
-            return _error_response(exc)
-        except web.HTTPException as exc:
-            status = exc.status
-            return _http_error_response(exc)
-        except Exception:
-            status = 500
-            log.exception("request failed", path=request.path)
-            return _error_response(RequestError("The gateway failed; its log says how."))
+            with spans.span("request", request.headers, id=record.id, route=record.route):
+                response = await _answered(door, request, handler)
+                spans.describe(status=response.status, **record.facts)
+                return response
+        except asyncio.CancelledError:
+            reporter.over(record, LEFT)  # the client has left: nothing will be written
+            raise
         finally:
-            door.metrics.in_flight.dec()
-            door.metrics.answered(name, status, time.monotonic() - started)
+            reporter.left()
 
     return middleware
 
 
-def _error_response(error: LocalSwarmError) -> web.Response:
-    return web.Response(
-        status=error.http_status,
-        body=msgspec.json.encode(error_body(error)),
-        content_type="application/json",
-        headers=error_headers(error),
-    )
+async def _answered(door: Door, request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        door.check_host(request)
+        door.check_key(request)
+        return await handler(request)
+    except LocalSwarmError as exc:
+        return error_response(exc, request.path)
+    except web.HTTPException as exc:
+        return http_error_response(exc, request.path)
+    except Exception:
+        log.exception("request failed", path=request[RECORD].path)
+        failed = RequestError("The gateway failed; its log says how.")
+        return error_response(failed, request.path)
 
 
-def _http_error_response(error: web.HTTPException) -> web.Response:
-    """aiohttp's own 404, 405, 413, ... in the same shape."""
-    status = HTTPStatus(error.status)
-    message = {404: "There is nothing here.", 405: "This method is not allowed here."}.get(
-        error.status, error.reason
-    )
-    code = status.phrase.lower().replace(" ", "_")
-    body = {"message": message, "type": "invalid_request_error", "code": code, "param": None}
-    headers = {SOURCE_HEADER: Blame.CLIENT.value}
-    if "Allow" in error.headers:
-        headers["Allow"] = error.headers["Allow"]
-    return web.Response(
-        status=error.status,
-        body=msgspec.json.encode({"error": body}),
-        content_type="application/json",
-        headers=headers,
-    )
+async def mark(request: web.Request, response: web.StreamResponse) -> None:
+    """Called when an answer's head is about to go out, of a stream's too: its id goes with it."""
+    record = request.get(RECORD)
+    if record is None:  # aiohttp's own answer, of an Expect that it does not know
+        response.headers[ID_HEADER] = request_id()
+        return
+    response.headers[ID_HEADER] = record.id
+    record.began()

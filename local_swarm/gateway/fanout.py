@@ -1,84 +1,66 @@
 """Asks as many slots as a request wants voters, and collects their answers.
 
-Each worker that takes part gets one upstream request for all its slots (`n`). A worker that dies
-under it, or breaks off, is asked again, it or another, as long as fewer than the quorum have
-answered; nothing of an answer has reached the client by then.
+Each worker that takes part gets one upstream request for all its slots (`n`). What ends early is
+`gathering`'s to say; the workers still at it are then cut off, which frees their slots at once. A
+worker that dies under the request, or breaks off, is asked again, it or another, as long as fewer
+than the quorum have answered; nothing of an answer has reached the client by then.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from local_swarm.domain.endpoint import Endpoint
-from local_swarm.errors import DeadlineExceeded, RequestError
+from local_swarm.errors import DeadlineExceeded, Overloaded, RequestError
+from local_swarm.gateway.cells import answer_tokens, limited
+from local_swarm.gateway.gathering import Ask, Collected, Ended, Patience, cancel, gather
 from local_swarm.gateway.ledger import Lease, Ledger, Need
 from local_swarm.gateway.ports import Fleet
 from local_swarm.gateway.stats import Stats
 from local_swarm.gateway.trouble import RETRY_PAUSE_S, Trouble
-from local_swarm.gateway.upstream import Lost, Upstream, UpstreamError, parse_event
+from local_swarm.gateway.upstream import Lost, TooLate, Upstream, UpstreamError, parse_event
 from local_swarm.telemetry.logs import get_logger
+from local_swarm.telemetry.spans import describe, traced
 from local_swarm.wire.answer import Answer, Assembly
-from local_swarm.wire.chat import ChatRequest
+
+__all__ = ["DEATH_NOTICE_S", "Ask", "Fanout", "FanoutSettings"]
 
 log = get_logger(__name__)
 
 DEATH_NOTICE_S = 2.0  # a broken connection is often seen before the exit that caused it
-CHAT_PATH = "/v1/chat/completions"
+HOTTEST = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """What to collect: `want` answers, at least `quorum`, within `within_s` seconds.
+class FanoutSettings:
+    """`temperature_spread`: how far above and below the swarm's temperature workers are asked."""
 
-    Where workers are away, fewer are asked and the quorum shrinks with them; `exact` insists on
-    `want` answers, in rounds where there are fewer slots. `first` ends with the first answer.
-    `temperature` is the swarm's own, for requests that set no sampling; None leaves it to the
-    engine. `accepted` is called when the first worker has taken the request. `seed_offset` are the
-    seeds that were given out for this request before.
-    """
-
-    request: ChatRequest
-    want: int
-    quorum: int
-    within_s: float
-    conversation: str = ""
-    solo: bool = False
-    exact: bool = False
-    first: bool = False
-    temperature: float | None = None
-    accepted: Callable[[], None] = lambda: None
-    seed_offset: int = 0
-
-
-@dataclass(slots=True)
-class Collected:
-    """The finished answers in order of arrival.
-
-    `asked` is how many voters there were, `seeds` how many seeds were given out (more where
-    voters were lost and others asked instead), `rounds` how often slots were taken.
-    """
-
-    asked: int = 0
-    seeds: int = 0
-    rounds: int = 0
-    answers: list[Answer] = field(default_factory=list)
+    patience: Patience = field(default_factory=Patience)
+    temperature_spread: float = 0.1
 
 
 class Fanout:
     """Shared by all requests; keeps no state of its own between them."""
 
     def __init__(
-        self, fleet: Fleet, ledger: Ledger, upstream: Upstream, stats: Stats, model_id: str
+        self,
+        fleet: Fleet,
+        ledger: Ledger,
+        upstream: Upstream,
+        stats: Stats,
+        model_id: str,
+        settings: FanoutSettings,
     ) -> None:
         self._fleet = fleet
         self._ledger = ledger
         self._upstream = upstream
         self._stats = stats
         self._model_id = model_id
+        self._settings = settings
 
     async def collect(self, ask: Ask) -> Collected:
         """At least one finished answer; as many as `ask` insists on unless time ran out first.
@@ -89,92 +71,148 @@ class Fanout:
         collected = Collected()
         trouble = Trouble()
         try:
-            while True:
-                await self._round(ask, deadline, collected, trouble)
-                if len(collected.answers) >= _enough(ask, collected):
-                    return collected
+            while not collected.enough(ask) and collected.ended is Ended.ALL:
                 if (error := trouble.verdict()) is not None:
                     raise error
-        except RequestError:
+                collected.ended = await self._round(ask, deadline, collected, trouble)
+        except RequestError as exc:
             # Fewer answers than wanted are still answers; none at all is the error.
             if not collected.answers:
                 raise
-            return collected
+            if isinstance(exc, (DeadlineExceeded, Overloaded)):
+                collected.ended = Ended.DEADLINE
+        return collected
 
     async def _round(
         self, ask: Ask, deadline: float, collected: Collected, trouble: Trouble
-    ) -> None:
+    ) -> Ended:
         """Asks for the answers still missing, once. Raises DeadlineExceeded, Overloaded."""
+        leases = await self._leases(ask, deadline, collected)
+        tasks = self._start(ask, leases, collected)
+        try:
+            ended = await gather(tasks, ask, collected, self._settings.patience, deadline)
+        finally:
+            cut = not all(task.done() for task in tasks)
+            try:
+                await cancel(tasks)
+            finally:
+                self._ledger.release(leases, cut=cut)
+        if ended is Ended.ALL:
+            errors = [task.result() for task in tasks]
+            if any(isinstance(error, TooLate) for error in errors):
+                ended = Ended.DEADLINE
+            elif not collected.enough(ask):
+                await self._account_for_all(leases, errors, trouble)
+                if await collected.is_settled(ask):
+                    ended = Ended.SETTLED
+        if ended is Ended.DEADLINE:
+            raise _too_late(ask)
+        return ended
+
+    def _start(
+        self, ask: Ask, leases: Sequence[Lease], collected: Collected
+    ) -> list[asyncio.Task[UpstreamError | None]]:
+        tasks = []
+        for lease, temperature in zip(leases, self._temperatures(ask, len(leases)), strict=True):
+            seed_offset = ask.seed_offset + collected.seeds
+            asked = replace(ask, temperature=temperature, seed_offset=seed_offset)
+            coroutine = self._attempt(asked, lease, collected)
+            tasks.append(asyncio.create_task(coroutine, name=f"ask-{lease.endpoint.id}"))
+            collected.begin(len(lease.slots))
+        return tasks
+
+    async def _account_for_all(
+        self, leases: Sequence[Lease], errors: Sequence[UpstreamError | None], trouble: Trouble
+    ) -> None:
+        """Side by side: it may take DEATH_NOTICE_S to learn what became of a worker."""
+        failed = [(lease, e) for lease, e in zip(leases, errors, strict=True) if e is not None]
+        await asyncio.gather(*(self.account_for(lease, e, trouble) for lease, e in failed))
+
+    async def _leases(self, ask: Ask, deadline: float, collected: Collected) -> Sequence[Lease]:
         have = len(collected.answers)
         need = Need(
-            want=ask.want - have,
+            want=self._voters(ask) if collected.rounds == 0 else ask.want - have,
             minimum=max(1, ask.quorum - have),
             solo=ask.solo,
             conversation=ask.conversation,
+            prompt_tokens=ask.prompt_tokens,
+            answer_tokens=answer_tokens(ask.request.body),
         )
         again = collected.rounds > 0
         leases = await self._ledger.acquire(need, within_s=_left(ask, deadline), again=again)
         collected.rounds += 1
-        tasks = []
-        for lease in leases:
-            coroutine = self._attempt(ask, lease, ask.seed_offset + collected.seeds, collected)
-            tasks.append(asyncio.create_task(coroutine, name=f"ask-{lease.endpoint.id}"))
-            collected.seeds += len(lease.slots)
-        collected.asked = max(collected.asked, have + sum(len(lease.slots) for lease in leases))
-        try:
-            late = await _wait(
-                tasks, deadline, lambda: ask.first and any(_is_over(a) for a in collected.answers)
-            )
-        finally:
-            try:
-                await _end(tasks)
-            finally:
-                self._ledger.release(leases)
-        if late:
-            raise _too_late(ask)
-        for lease, task in zip(leases, tasks, strict=True):
-            if not task.cancelled() and (error := task.result()) is not None:
-                await self.account_for(lease, error, trouble)
+        return leases
 
-    async def _attempt(
-        self, ask: Ask, lease: Lease, offset: int, collected: Collected
-    ) -> UpstreamError | None:
+    def _voters(self, ask: Ask) -> int:
+        """How many to ask now: a quorum that can begin at once is better than all voters later,
+        but not where the client counts on their number, or a seed is to repeat the vote."""
+        if ask.solo or ask.exact or ask.request.seed is not None or self._ledger.waiting:
+            return ask.want
+        free = sum(
+            slot not in self._ledger.busy_slots(endpoint.id)
+            for endpoint in self._fleet.endpoints()
+            for slot in range(endpoint.slots - endpoint.lanes)
+        )
+        return free if max(2, ask.quorum) <= free < ask.want else ask.want
+
+    def _temperatures(self, ask: Ask, requests: int) -> list[float | None]:
+        """One for each upstream request, spread evenly around the swarm's own."""
+        base, spread = ask.temperature, self._settings.temperature_spread
+        if base is None or requests < 2 or ask.request.seed is not None:
+            return [base] * requests
+        steps = [2 * i / (requests - 1) - 1 for i in range(requests)]
+        return [round(min(HOTTEST, max(0.0, base + spread * step)), 4) for step in steps]
+
+    @traced("attempt")
+    async def _attempt(self, ask: Ask, lease: Lease, collected: Collected) -> UpstreamError | None:
         """One upstream request. Adds each answer as it finishes; returns what went wrong."""
         endpoint = lease.endpoint
-        body = self.body(ask, lease, offset)
+        describe(worker=endpoint.id, voters=len(lease.slots))
         assembly = Assembly(endpoint.id, len(lease.slots))
-        started = time.monotonic()
+        error: UpstreamError | None = None
         try:
-            stream = self._upstream.stream(
-                endpoint, CHAT_PATH, body, within_s=ask.within_s, accepted=ask.accepted
-            )
-            async with stream as events:
-                async for data in events:
-                    assembly.take(parse_event(data), time.monotonic() - started)
-                    if ask.first and any(_is_over(a) for a in assembly.answers):
-                        return None
-            if not assembly.complete:
-                raise Lost(f"{endpoint.id} ended the stream before the answer")
+            await self._read(ask, lease, assembly, collected)
         except UpstreamError as exc:
-            return exc
+            error = exc
         except Exception as exc:
             log.exception("an answer could not be read", worker=endpoint.id)
-            return Lost(f"{type(exc).__name__}: {exc}")
+            error = Lost(f"{type(exc).__name__}: {exc}")
         finally:
             finished = [a for a in assembly.answers if a.finish_reason]
-            collected.answers.extend(sorted(finished, key=lambda a: a.elapsed_s))
+            unfinished = len(assembly.answers) - len(finished)
+            lost = error is not None and not isinstance(error, TooLate)
+            collected.left(unfinished, lost=lost)
+            collected.hear(sorted(finished, key=lambda a: a.elapsed_s))
             self.account(endpoint, finished)
-        return None
+        return error
+
+    async def _read(self, ask: Ask, lease: Lease, assembly: Assembly, collected: Collected) -> None:
+        """Raises an UpstreamError where the stream ends before its answers do."""
+        endpoint = lease.endpoint
+        body = self.body(ask, lease, ask.seed_offset)
+        started = time.monotonic()
+        stream = self._upstream.stream(
+            endpoint, ask.request.path, body, within_s=ask.within_s, accepted=ask.accepted
+        )
+        async with stream as events:
+            async for data in events:
+                event = parse_event(data)
+                assembly.take(event, time.monotonic() - started)
+                if event.get("usage"):
+                    collected.hear(a for a in assembly.answers if _is_over(a))
+        if not assembly.complete:
+            raise Lost(f"{endpoint.id} ended the stream before the answer")
 
     def body(self, ask: Ask, lease: Lease, seed_offset: int) -> dict[str, Any]:
         """What the worker of this lease is asked."""
-        return ask.request.upstream_body(
+        body = ask.request.upstream_body(
             model=self._model_id,
             n=len(lease.slots),
             slot=lease.slots[0] if lease.endpoint.capabilities.id_slot else None,
             seed_offset=seed_offset,
             temperature=ask.temperature,
         )
+        return limited(body, lease)
 
     def account(self, endpoint: Endpoint, finished: list[Answer]) -> None:
         """These answers of one upstream request are complete."""
@@ -208,32 +246,3 @@ def _too_late(ask: Ask) -> DeadlineExceeded:
 def _is_over(answer: Answer) -> bool:
     """Finished, and its usage has been told (an engine that tells none ends its stream)."""
     return answer.finish_reason is not None and answer.usage is not None
-
-
-def _enough(ask: Ask, collected: Collected) -> int:
-    if ask.first:
-        return 1
-    return ask.want if ask.exact else min(ask.quorum, collected.asked)
-
-
-async def _wait(
-    tasks: list[asyncio.Task[UpstreamError | None]], deadline: float, enough: Callable[[], bool]
-) -> bool:
-    """Waits until all tasks have ended or there is enough. True when time ran out first."""
-    pending = set(tasks)
-    while pending and not enough():
-        left = deadline - time.monotonic()
-        done, pending = await asyncio.wait(
-            pending, timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED
-        )
-        if not done:
-            return True
-    return False
-
-
-async def _end(tasks: Iterable[asyncio.Task[UpstreamError | None]]) -> None:
-    """Cancels what still runs and waits for it, so that its connection is closed."""
-    tasks = list(tasks)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

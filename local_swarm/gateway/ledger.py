@@ -8,7 +8,10 @@ The last `lanes` slots of a worker serve unvoted requests (solo). Votes are serv
 arrival and never overtake each other. A solo request takes a lane; when all lanes are busy it
 takes a voting slot, but only while no vote waits. A request for several slots of one worker
 (`together`) queues with the votes. Where it needs lanes too, no solo request takes a slot while it
-is the first to wait.
+is the first to wait. What needs more than the workers that are there have, idle or not, waits for
+those that are away and keeps nothing from the others. Where slots share a pool of cells (`seats`),
+a request that has slots but not cells lets nobody behind it into a pool, so that a long one does
+not starve behind short ones.
 """
 
 from __future__ import annotations
@@ -16,81 +19,66 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import OrderedDict, deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from local_swarm.domain.endpoint import Endpoint
 from local_swarm.errors import DeadlineExceeded, Overloaded
+from local_swarm.gateway.cells import too_long
+from local_swarm.gateway.choice import Choice, Homes
+from local_swarm.gateway.seats import Lease, Need, Seat, never_fits
+from local_swarm.gateway.waits import Waits
 
-REMEMBERED_CONVERSATIONS = 1024
-SMOOTHING = 0.2  # weight of the newest hold time in the running mean
+__all__ = ["Lease", "Ledger", "Need"]
 
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """`want` slots, or at least `minimum` where workers are away; `solo` asks for one, unvoted.
-    `together` asks for exactly `want` of one worker, of any kind.
-
-    `conversation` is any stable key of the conversation, empty for none.
-    """
-
-    want: int
-    minimum: int = 1
-    solo: bool = False
-    together: bool = False
-    conversation: str = ""
+CUT_LINGERS_S = 1.5
+"""How long a request may go on in its worker after we have cut it off: llama-server looks once a
+second whether its client is there (server-context.cpp `HTTP_POLLING_SECONDS`)."""
 
 
-@dataclass(slots=True, eq=False)
-class Seat:
-    """One life of one worker, and which of its slots are taken."""
-
-    endpoint: Endpoint
-    busy: set[int] = field(default_factory=set)
-    parent_used: dict[int, int] = field(default_factory=dict)  # slot -> tick of its last parent use
-
-    @property
-    def voting(self) -> int:
-        return self.endpoint.slots - self.endpoint.lanes
-
-    def free_voting(self) -> list[int]:
-        return [s for s in range(self.voting) if s not in self.busy]
-
-    def free_lanes(self) -> list[int]:
-        return [s for s in range(self.voting, self.endpoint.slots) if s not in self.busy]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Lease:
-    """Slots of one worker for one upstream request; `slots[0]` is the one to name."""
-
-    seat: Seat
-    slots: tuple[int, ...]
-
-    @property
-    def endpoint(self) -> Endpoint:
-        return self.seat.endpoint
+ANY = Need(1)
 
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
     need: Need
     granted: asyncio.Future[tuple[Lease, ...]]
+    since_s: float
+
+
+@dataclass(slots=True)
+class _Barred:
+    """What those who wait keep from those behind them."""
+
+    voting: bool = False
+    lanes: bool = False
+    pools: bool = False
 
 
 class Ledger:
-    """Lives on one event loop. `sync` keeps it in step with the workers."""
+    """Lives on one event loop. `sync` keeps it in step with the workers.
 
-    def __init__(self, *, max_waiting: int = 64) -> None:
+    `on_wait` is told how many seconds each request waited that got its slots, 0.0 most of the time.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_waiting: int = 64,
+        on_wait: Callable[[float], None] = lambda seconds: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._max_waiting = max_waiting
+        self._on_wait = on_wait
+        self._clock = clock
         self._seats: dict[str, Seat] = {}
-        self._expected_voting = self._expected_slots = self._expected_most = 0
+        self._expected: tuple[Endpoint, ...] = ()
         self._waiting: deque[_Waiter] = deque()
-        self._memory: OrderedDict[str, tuple[Seat, int]] = OrderedDict()
+        self._homes = Homes()
         self._tick = 0
-        self._mean_hold_s = 1.0
-        self._held_since: dict[int, float] = {}
+        self._waits = {True: Waits(), False: Waits()}  # by whether they are solo
+        self._held: dict[int, tuple[float, bool]] = {}
 
     # What others see ----------------------------------------------------------------------
 
@@ -101,17 +89,17 @@ class Ledger:
     @property
     def voting_capacity(self) -> int:
         """Slots that can vote when every expected worker is there."""
-        return self._expected_voting
+        return sum(e.slots - e.lanes for e in self._expected)
 
     @property
     def slots(self) -> int:
         """All slots when every expected worker is there."""
-        return self._expected_slots
+        return sum(e.slots for e in self._expected)
 
     @property
     def most_slots(self) -> int:
         """Of one worker, when every expected worker is there."""
-        return self._expected_most
+        return max((e.slots for e in self._expected), default=0)
 
     def busy(self, worker: str) -> int:
         return len(self.busy_slots(worker))
@@ -119,6 +107,21 @@ class Ledger:
     def busy_slots(self, worker: str) -> frozenset[int]:
         seat = self._seats.get(worker)
         return frozenset(seat.busy) if seat else frozenset()
+
+    def cells_used(self, worker: str) -> int:
+        """Cells of the worker's pool that are kept for requests; 0 where it has none."""
+        seat = self._seats.get(worker)
+        return seat.cells_used if seat else 0
+
+    def expected_wait_s(self, need: Need) -> float:
+        """How long a request that has to wait, and comes now, is likely to."""
+        ahead = sum(waiter.need.solo == need.solo for waiter in self._waiting)
+        slots = self.slots if need.solo else self.voting_capacity
+        return self._waits[need.solo].expected_s(ahead, slots // need.want)
+
+    def retry_after_s(self, need: Need = ANY) -> int:
+        """When such a request would likely be served, in whole seconds, at least one."""
+        return max(1, math.ceil(self.expected_wait_s(need)))
 
     def sync(self, ready: Iterable[Endpoint], expected: Iterable[Endpoint]) -> None:
         """Takes the workers as they are now: a new life of a worker begins with free slots."""
@@ -128,10 +131,7 @@ class Ledger:
             same = known is not None and known.endpoint.generation == endpoint.generation
             seats[endpoint.id] = known if known is not None and same else Seat(endpoint)
         self._seats = seats
-        expected = list(expected)
-        self._expected_voting = sum(e.slots - e.lanes for e in expected)
-        self._expected_slots = sum(e.slots for e in expected)
-        self._expected_most = max((e.slots for e in expected), default=0)
+        self._expected = tuple(expected)
         self._dispatch()
 
     async def acquire(
@@ -141,20 +141,22 @@ class Ledger:
 
         The leases hold together at most `need.want` slots; fewer only where workers are away. A
         request that was admitted before comes `again`, ahead of the others: its worker died.
-        Raises Overloaded when too many wait already, DeadlineExceeded when the time is up.
+        Raises Overloaded when too many wait already or no worker is there in the end,
+        DeadlineExceeded when the time is up, ContextExceeded for a prompt that no pool has room
+        for.
         """
-        waiter = _Waiter(need, asyncio.get_running_loop().create_future())
+        self._refuse_what_never_fits(need)
+        loop = asyncio.get_running_loop()
+        waiter = _Waiter(need, loop.create_future(), self._clock())
         if again:
             self._waiting.appendleft(waiter)
         else:
             self._waiting.append(waiter)
         self._dispatch()
-        full = len(self._waiting) > self._max_waiting
-        if full and not again and not waiter.granted.done():
-            self._waiting.remove(waiter)
-            raise Overloaded(
-                f"{self._max_waiting} requests wait already.", retry_after_s=self.retry_after_s()
-            )
+        if waiter.granted.done():
+            return waiter.granted.result()
+        if not again:
+            self._refuse_what_is_too_many(waiter)
         try:
             done, _ = await asyncio.wait({waiter.granted}, timeout=within_s)
         except asyncio.CancelledError:
@@ -162,134 +164,112 @@ class Ledger:
             raise
         if not done:
             self._abandon(waiter)
+            if not self._seats:
+                retry_after_s = self.retry_after_s(need)
+                raise Overloaded("No worker is ready.", retry_after_s=retry_after_s)
             raise DeadlineExceeded(f"No slot became free within {within_s:.0f} s.")
         return waiter.granted.result()
 
-    def release(self, leases: Iterable[Lease]) -> None:
-        """Gives slots back. Of a life that has ended, that means nothing."""
+    def release(self, leases: Iterable[Lease], *, cut: bool = False) -> None:
+        """Gives slots back. Of a life that has ended, that means nothing.
+
+        `cut`: an answer had not ended when we closed its connection. The worker may not have
+        noticed yet, so the cells of its pool are free a moment later.
+        """
         for lease in leases:
             lease.seat.busy.difference_update(lease.slots)
-            since = self._held_since.pop(id(lease), None)
-            if since is not None:
-                held = time.monotonic() - since
-                self._mean_hold_s += SMOOTHING * (held - self._mean_hold_s)
+            if cut and lease.cells:
+                loop = asyncio.get_running_loop()
+                loop.call_later(CUT_LINGERS_S, self._free_cells, lease)
+            else:
+                lease.seat.cells_used -= lease.cells
+            since_s, solo = self._held.pop(id(lease), (None, False))
+            if since_s is not None:
+                self._waits[solo].held(self._clock() - since_s)
         self._dispatch()
 
-    def retry_after_s(self) -> int:
-        """When a slot is likely free again, in whole seconds, from how long slots were held."""
-        turns = (self.waiting + 1) / max(1, self.slots)
-        return max(1, math.ceil(turns * self._mean_hold_s))
-
     # How slots are given ------------------------------------------------------------------
+
+    def _free_cells(self, lease: Lease) -> None:
+        lease.seat.cells_used -= lease.cells
+        self._dispatch()
+
+    def _refuse_what_never_fits(self, need: Need) -> None:
+        if self._expected and all(never_fits(endpoint, need) for endpoint in self._expected):
+            raise too_long(need.prompt_tokens or 0, max(e.ctx for e in self._expected))
+
+    def _refuse_what_is_too_many(self, waiter: _Waiter) -> None:
+        if len(self._waiting) <= self._max_waiting:
+            return
+        self._waiting.remove(waiter)
+        raise Overloaded(
+            f"{self._max_waiting} requests wait already.",
+            retry_after_s=self.retry_after_s(waiter.need),
+        )
 
     def _abandon(self, waiter: _Waiter) -> None:
         if waiter in self._waiting:
             self._waiting.remove(waiter)
+            self._note_who_waits()
         elif waiter.granted.done() and not waiter.granted.cancelled():
             self.release(waiter.granted.result())
         self._dispatch()
 
     def _dispatch(self) -> None:
-        vote_waits = lanes_wanted = False
+        barred = _Barred()
         for waiter in tuple(self._waiting):
-            if waiter.need.solo:
-                if lanes_wanted:
-                    continue
-                picked = self._pick_solo(waiter.need, lanes_only=vote_waits)
-            elif vote_waits:
+            need = waiter.need
+            if barred.lanes if need.solo else barred.voting:
                 continue
-            elif waiter.need.together:
-                picked = self._pick_together(waiter.need)
-                vote_waits = picked is None
-                lanes_wanted = vote_waits and self._needs_lanes(waiter.need)
-            else:
-                picked = self._pick_vote(waiter.need)
-                vote_waits = picked is None
-            if picked is not None:
+            if (picked := self._pick(need, barred)) is not None:
                 self._waiting.remove(waiter)
                 self._grant(waiter, picked)
+                continue
+            barred.pools = barred.pools or self._pick(need, barred, cells=False) is not None
+            if not need.solo and self._could_be_served(need):
+                barred.voting = True
+                barred.lanes = need.together and self._needs_lanes(need)
+
+    def _pick(self, need: Need, barred: _Barred, *, cells: bool = True) -> tuple[Lease, ...] | None:
+        seats = tuple(self._seats.values())
+        choice = Choice(seats, self._homes, cells=cells, pooled=not barred.pools)
+        if need.solo:
+            return choice.solo(need, lanes_only=barred.voting)
+        if need.together:
+            return choice.together(need)
+        return choice.vote(need, self.voting_capacity)
+
+    def _could_be_served(self, need: Need) -> bool:
+        """Whether the workers that are there would do, were they idle."""
+        idle = tuple(Seat(seat.endpoint) for seat in self._seats.values())
+        choice = Choice(idle, self._homes)
+        picked = choice.together(need) if need.together else choice.vote(need, self.voting_capacity)
+        return picked is not None
 
     def _grant(self, waiter: _Waiter, leases: tuple[Lease, ...]) -> None:
-        now = time.monotonic()
+        now_s = self._clock()
         self._tick += 1
         for lease in leases:
             lease.seat.busy.update(lease.slots)
+            lease.seat.cells_used += lease.cells
             lease.seat.parent_used[lease.slots[0]] = self._tick
-            self._held_since[id(lease)] = now
-        if waiter.need.conversation:
-            self._memory[waiter.need.conversation] = (leases[0].seat, leases[0].slots[0])
-            self._memory.move_to_end(waiter.need.conversation)
-            while len(self._memory) > REMEMBERED_CONVERSATIONS:
-                self._memory.popitem(last=False)
+            self._held[id(lease)] = (now_s, waiter.need.solo)
+        self._homes.remember(waiter.need.conversation, leases[0])
+        self._on_wait(now_s - waiter.since_s)
+        self._note_served(waiter, now_s)
         waiter.granted.set_result(leases)
 
-    def _pick_solo(self, need: Need, *, lanes_only: bool) -> tuple[Lease, ...] | None:
-        seats = self._by_preference(need)
-        for seat in seats:
-            if lanes := seat.free_lanes():
-                return (Lease(seat, (self._parent(seat, lanes, need),)),)
-        if lanes_only:
-            return None
-        for seat in seats:
-            if free := seat.free_voting():
-                slot = self._remembered(seat, free, need)
-                return (Lease(seat, (free[-1] if slot is None else slot,)),)
-        return None
+    def _note_served(self, waiter: _Waiter, now_s: float) -> None:
+        solo = waiter.need.solo
+        waiting = sum(other.need.solo == solo for other in self._waiting)
+        if waiting or now_s > waiter.since_s:
+            self._waits[solo].served(now_s, waiting=waiting)
 
-    def _pick_vote(self, need: Need) -> tuple[Lease, ...] | None:
-        ready = sum(seat.voting for seat in self._seats.values())
-        if ready == 0 or ready < min(need.minimum, self._expected_voting):
-            return None
-        missing = min(need.want, ready)
-        leases: list[Lease] = []
-        for seat in self._by_preference(need):
-            free = seat.free_voting()
-            take = min(missing, len(free))
-            if take:
-                leases.extend(self._lease(seat, free, take, need))
-                missing -= take
-        return tuple(leases) if missing == 0 else None
-
-    def _pick_together(self, need: Need) -> tuple[Lease, ...] | None:
-        for seat in self._by_preference(need):
-            free = seat.free_voting()
-            if len(free) < need.want and seat.voting < need.want:
-                free = free + seat.free_lanes()
-            if len(free) >= need.want:
-                # Not _lease: one request, whatever the engine can do with `n`.
-                parent = self._parent(seat, free, need)
-                slots = (parent, *[s for s in free if s != parent][: need.want - 1])
-                return (Lease(seat, slots),)
-        return None
+    def _note_who_waits(self) -> None:
+        for solo, waits in self._waits.items():
+            if not any(waiter.need.solo == solo for waiter in self._waiting):
+                waits.emptied()
 
     def _needs_lanes(self, need: Need) -> bool:
         """Whether no worker has voting slots enough."""
         return need.want > max((seat.voting for seat in self._seats.values()), default=0)
-
-    def _lease(self, seat: Seat, free: list[int], take: int, need: Need) -> list[Lease]:
-        parent = self._parent(seat, free, need)
-        # A worker gives the further choices of one request its lowest free slots.
-        slots = (parent, *[s for s in free if s != parent][: take - 1])
-        if seat.endpoint.capabilities.n:
-            return [Lease(seat, slots)]
-        return [Lease(seat, (slot,)) for slot in slots]
-
-    def _by_preference(self, need: Need) -> list[Seat]:
-        """The conversation's own worker first, then the one with most free slots."""
-        home = self._memory.get(need.conversation) if need.conversation else None
-
-        def rank(seat: Seat) -> tuple[bool, int]:
-            return (home is None or home[0] is not seat, len(seat.busy) - seat.endpoint.slots)
-
-        return sorted(self._seats.values(), key=rank)
-
-    def _parent(self, seat: Seat, free: Sequence[int], need: Need) -> int:
-        """The conversation's own slot, else the one whose prefix is the oldest."""
-        slot = self._remembered(seat, free, need)
-        if slot is not None:
-            return slot
-        return min(free, key=lambda s: (seat.parent_used.get(s, 0), s))
-
-    def _remembered(self, seat: Seat, free: Sequence[int], need: Need) -> int | None:
-        home = self._memory.get(need.conversation) if need.conversation else None
-        return home[1] if home is not None and home[0] is seat and home[1] in free else None

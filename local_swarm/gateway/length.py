@@ -1,178 +1,158 @@
 """Whether a prompt fits a slot, known before any voter hears of the request.
 
-A token stands for at least one byte of the prompt, so the size of the request's own JSON decides
-for most of them. Only where that is not enough one worker is asked to count, and the next turn of
-that conversation is judged by the count and the size of what came after. Counting needs no slot:
-the worker's HTTP threads do it, whatever its slots are busy with.
+The size of the request decides for most of them (`bounds`). Only where that is not enough one
+worker is asked to count, and the next turn of that conversation is judged by the count and the size
+of what came after. Where slots share a pool of cells every prompt is counted: the ledger keeps
+cells for it, and a bound would keep several times too many.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import msgspec
 
-from local_swarm.domain.endpoint import Endpoint
-from local_swarm.errors import ContextExceeded
-from local_swarm.gateway.ledger import Ledger
+from local_swarm.errors import InvalidRequest
+from local_swarm.gateway.bounds import (
+    ENDS_TOKENS,
+    Counts,
+    least_tokens,
+    least_tokens_of,
+    most_tokens,
+    most_tokens_of,
+)
+from local_swarm.gateway.cells import too_long
+from local_swarm.gateway.counting import Counting
 from local_swarm.gateway.ports import Fleet
-from local_swarm.gateway.upstream import Refused, Upstream, UpstreamError
-from local_swarm.telemetry.logs import get_logger
-from local_swarm.wire.chat import ChatRequest
+from local_swarm.wire.completions import CompletionRequest
+from local_swarm.wire.request import VotedRequest
 
-log = get_logger(__name__)
-
-COUNT_PATH = "/v1/chat/completions/input_tokens"
-TEMPLATE_PATH = "/apply-template"
-TOKENIZE_PATH = "/tokenize"
-MISSING = frozenset({404, 405, 501})  # what an engine without a path answers
-ASKED_AT_ONCE = 2  # a worker has few threads for HTTP, and the answers need them
-
-TEMPLATE_TOKENS = 2048  # a template's own system prompt and its words about tools
-MESSAGE_TOKENS = 32  # the marks around one message, which are mostly one token each
-TOOL_TOKENS = 64  # the same around one tool
-TURN_TOKENS = 128  # where a template writes a message otherwise once it is not the last
-REMEMBERED = 256  # conversations
-
-
-def most_tokens(body: dict[str, Any]) -> int | None:
-    """More tokens than the prompt of this chat request can have; None where its size does not
-    tell (what stands for an image has nothing to do with its bytes)."""
-    messages, tools = body.get("messages") or (), body.get("tools") or ()
-    if any(_has_media(message.get("content")) for message in messages):
-        return None
-    marks = TEMPLATE_TOKENS + MESSAGE_TOKENS * len(messages) + TOOL_TOKENS * len(tools)
-    return len(msgspec.json.encode(body)) + marks
-
-
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    """A request whose prompt was counted: its messages, and a digest of all that it said."""
-
-    messages: int
-    digest: bytes
-    tokens: int
-
-
-class Counts:
-    """What was counted lately, by conversation."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[str, _Counted] = OrderedDict()
-
-    def remember(self, conversation: str, body: dict[str, Any], tokens: int) -> None:
-        count = len(body["messages"])
-        self._known[conversation] = _Counted(count, _digest(body, count), tokens)
-        self._known.move_to_end(conversation)
-        while len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
-
-    def most_tokens(self, conversation: str, body: dict[str, Any]) -> int | None:
-        """More tokens than the prompt can have, where it goes on from one that was counted."""
-        known = self._known.get(conversation)
-        messages = body["messages"]
-        if known is None or len(messages) < known.messages:
-            return None
-        added = messages[known.messages :]
-        if any(_has_media(message.get("content")) for message in added):
-            return None
-        if _digest(body, known.messages) != known.digest:
-            return None
-        size = len(msgspec.json.encode(added)) + MESSAGE_TOKENS * len(added)
-        return known.tokens + size + TURN_TOKENS
-
-
-def _digest(body: dict[str, Any], messages: int) -> bytes:
-    opening = {**body, "messages": body["messages"][:messages]}
-    return hashlib.sha256(msgspec.json.encode(opening)).digest()
-
-
-def _has_media(content: object) -> bool:
-    parts = content if isinstance(content, list) else ()
-    return any(isinstance(part, dict) and part.get("type", "text") != "text" for part in parts)
+COUNTED_BYTES_PER_S = 200_000  # much less than what a worker counts on one core
+LIKELY_BYTES = 8
+"""Of one token: text and code have 3 to 5. What is larger and cannot be counted is refused."""
 
 
 class Length:
     """Shared by all requests of one gateway."""
 
-    def __init__(self, model_id: str, fleet: Fleet, ledger: Ledger, upstream: Upstream) -> None:
+    def __init__(self, model_id: str, fleet: Fleet, counting: Counting) -> None:
         self._model_id = model_id
         self._fleet = fleet
-        self._ledger = ledger
-        self._upstream = upstream
+        self._counting = counting
         self._counts = Counts()
-        self._asking = asyncio.Semaphore(ASKED_AT_ONCE)
 
-    async def check(self, chat: ChatRequest, *, within_s: float) -> None:
-        """Takes up to `within_s` seconds, nearly always none.
-
-        Raises ContextExceeded for a prompt that no worker has room for. Where nobody can tell,
-        the request goes on: a worker says the same, only later.
-        """
-        n_ctx = max((endpoint.ctx for endpoint in self._fleet.expected()), default=0)
-        body = chat.upstream_body(
+    async def check(self, request: VotedRequest, *, within_s: float) -> int | None:
+        """`check_chat` or `check_prompt` of what a worker would be asked."""
+        if isinstance(request, CompletionRequest):
+            return await self.check_prompt(request.body["prompt"], within_s=within_s)
+        body = request.upstream_body(
             model=self._model_id, n=1, slot=None, seed_offset=0, temperature=None
         )
-        if _fits(most_tokens(body), n_ctx):
-            return
-        conversation = chat.conversation
-        if _fits(self._counts.most_tokens(conversation, body), n_ctx):
-            return
-        tokens = await self._count(body, within_s)
+        return await self.check_chat(body, request.conversation, within_s=within_s)
+
+    async def check_chat(
+        self, body: dict[str, Any], conversation: str, *, within_s: float
+    ) -> int | None:
+        """How many tokens the prompt of a chat completions body has at most: the `prompt_tokens`
+        of a ledger's `Need`. None where nobody can tell.
+
+        Takes no time mostly; counting takes up to `within_s` seconds and more for large bodies.
+        Raises ContextExceeded for a prompt that no worker has room for (`n_prompt_tokens` is what
+        was counted, or what it has at least), InvalidRequest for a large one that could not be
+        counted in time. Else the request goes on: a worker says the same, only later.
+        """
+        self._refuse(least_tokens(body, self._token_bytes), "messages")
+        found = [most_tokens(body), self._counts.most_tokens(conversation, body)]
+        most = min((bound for bound in found if bound is not None), default=None)
+        if self._settled(most):
+            return most
+        size = len(msgspec.json.encode(body))
+        tokens = await self._timed(self._counting.chat, body, size, within_s, "messages")
         if tokens is None:
-            return
+            return self._believed(most)
         self._counts.remember(conversation, body, tokens)
-        if tokens >= n_ctx > 0:  # the answer needs a cell too
-            raise ContextExceeded(
-                f"request ({tokens} tokens) exceeds the available context size ({n_ctx} tokens), "
-                "try increasing it",
-                param="messages",
-                extra={"n_prompt_tokens": tokens, "n_ctx": n_ctx},
-            )
+        self._refuse(tokens, "messages")
+        return tokens
 
-    async def _count(self, body: dict[str, Any], within_s: float) -> int | None:
-        """The prompt's tokens, by the worker with the fewest slots at work; None if it fails."""
-        endpoints = self._fleet.endpoints()
-        if not endpoints:
-            return None
-        endpoint = min(endpoints, key=lambda e: self._ledger.busy(e.id))
+    async def check_prompt(self, prompt: object, *, within_s: float) -> int | None:
+        """The same of a plain prompt: a text, tokens, both mixed, or a list of those, of which the
+        longest is told."""
+        counts = [await self._plain(one, within_s) for one in _prompts(prompt)]
+        known = [count for count in counts if count is not None]
+        return max(known, default=None) if len(known) == len(counts) else None
+
+    async def _plain(self, parts: Sequence[object], within_s: float) -> int | None:
+        texts = [part for part in parts if isinstance(part, str)]
+        if any(not isinstance(part, (str, int)) for part in parts):
+            return None  # it has media, or is nonsense: the worker's to judge
+        tokens = len(parts) - len(texts)
+        least = sum(least_tokens_of(text, self._token_bytes) for text in texts)
+        self._refuse(tokens + least, "prompt")
+        most = tokens + sum(map(most_tokens_of, texts))
+        if self._settled(most) or not texts:
+            return self._believed(most)
+        for text in texts:
+            size = len(text)
+            counted = await self._timed(self._counting.text, text, size, within_s, "prompt")
+            if counted is None:
+                return self._believed(most)
+            tokens += counted
+        marks = ENDS_TOKENS * (len(texts) - 1)  # every text was counted with its own
+        self._refuse(tokens - marks, "prompt")
+        return tokens
+
+    async def _timed(
+        self,
+        count: Callable[..., Coroutine[Any, Any, int | None]],
+        what: object,
+        size: int,
+        within_s: float,
+        param: str,
+    ) -> int | None:
+        limit_s = within_s + size / COUNTED_BYTES_PER_S
         try:
-            return await asyncio.wait_for(self._ask(endpoint, body, within_s), within_s)
-        except (UpstreamError, asyncio.TimeoutError) as exc:
-            log.debug("a prompt could not be counted", worker=endpoint.id, error=str(exc))
-            return None
+            return await count(what, within_s=limit_s)
+        except asyncio.TimeoutError as exc:
+            if size <= self._ctx * LIKELY_BYTES:
+                return None
+            raise InvalidRequest(
+                f"The prompt has {size} bytes, too many to be counted within {limit_s:.0f} s; "
+                f"there is room for {self._ctx} tokens.",
+                param=param,
+            ) from exc
 
-    async def _ask(self, endpoint: Endpoint, body: dict[str, Any], within_s: float) -> int | None:
-        async def post(path: str, body: dict[str, Any]) -> dict[str, Any]:
-            return await self._upstream.post(endpoint, path, body, within_s=within_s)
+    @property
+    def _ctx(self) -> int:
+        return max((endpoint.ctx for endpoint in self._fleet.expected()), default=0)
 
-        async with self._asking:
-            try:
-                return _number((await post(COUNT_PATH, body)).get("input_tokens"))
-            except Refused as exc:
-                if exc.status not in MISSING:
-                    raise
-            return await _count_by_hand(post, body)
+    @property
+    def _token_bytes(self) -> int:
+        """The longest token of any worker; 0 where one does not tell."""
+        known = [endpoint.token_bytes for endpoint in self._fleet.expected()]
+        return max(known) if known and all(known) else 0
+
+    def _refuse(self, tokens: int, param: str) -> None:
+        """Refuses a prompt of so many tokens, or more, that no worker has room for."""
+        n_ctx = self._ctx
+        if tokens >= n_ctx > 0:  # the answer needs a cell too
+            raise too_long(tokens, n_ctx, param=param)
+
+    def _settled(self, most: int | None) -> bool:
+        """Whether nothing is left to ask."""
+        pooled = any(endpoint.pool for endpoint in self._fleet.expected())
+        return not pooled and self._believed(most) is not None
+
+    def _believed(self, most: int | None) -> int | None:
+        """A bound that is of use: one that fits."""
+        return most if most is not None and most < self._ctx else None
 
 
-def _fits(most: int | None, n_ctx: int) -> bool:
-    return most is not None and most < n_ctx
-
-
-async def _count_by_hand(
-    post: Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]], body: dict[str, Any]
-) -> int | None:
-    """For a llama-server from before it could count chats."""
-    prompt = (await post(TEMPLATE_PATH, body)).get("prompt")
-    content = {"content": prompt, "add_special": True, "parse_special": True}
-    tokens = (await post(TOKENIZE_PATH, content)).get("tokens")
-    return len(tokens) if isinstance(tokens, list) else None
-
-
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _prompts(prompt: object) -> list[Sequence[object]]:
+    """A text or a list that has tokens in it is one prompt, any other list is several."""
+    if not isinstance(prompt, list):
+        return [[prompt]]
+    if any(isinstance(part, int) for part in prompt):
+        return [prompt]
+    return [part if isinstance(part, list) else [part] for part in prompt]

@@ -9,9 +9,9 @@ import msgspec
 from aiohttp import web
 
 from local_swarm.domain.worker import WorkerStatus
+from local_swarm.gateway.access import Reporter
 from local_swarm.gateway.activity import Activity
 from local_swarm.gateway.ledger import Ledger
-from local_swarm.gateway.metrics import Metrics
 from local_swarm.gateway.ports import Fleet
 from local_swarm.gateway.stats import Stats
 from local_swarm.gateway.turns import SOLO_SUFFIX, SWARM_ALIAS, Served
@@ -25,14 +25,14 @@ class Overview:
         ledger: Ledger,
         stats: Stats,
         activity: Activity,
-        metrics: Metrics,
+        reporter: Reporter,
     ) -> None:
         self._served = served
         self._fleet = fleet
         self._ledger = ledger
         self._stats = stats
         self._activity = activity
-        self._metrics = metrics
+        self._reporter = reporter
         self._started = time.time()
         self._started_monotonic = time.monotonic()
 
@@ -65,7 +65,8 @@ class Overview:
         return _json({"status": status}, 200 if self.is_ready else 503)
 
     async def metrics(self, request: web.Request) -> web.Response:
-        body = self._metrics.render(await self._fleet.status(), self._ledger)
+        workers, readers = await self._fleet.status(), self._reporter.events.subscribers
+        body = self._reporter.metrics.render(workers, self._ledger, self._stats, readers)
         return web.Response(
             body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         )

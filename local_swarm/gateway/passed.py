@@ -8,8 +8,10 @@ again as long as nothing of the answer was sent.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,13 +21,24 @@ from local_swarm.errors import DeadlineExceeded, InvalidRequest, NoVoterAnswered
 from local_swarm.gateway.activity import Activity
 from local_swarm.gateway.attempts import Attempts
 from local_swarm.gateway.bodies import read_json, session_of
-from local_swarm.gateway.exchange import Exchange, Reply
+from local_swarm.gateway.cells import LIMITS, answer_tokens, limited
 from local_swarm.gateway.ledger import Lease, Ledger, Need
+from local_swarm.gateway.length import Length
 from local_swarm.gateway.ports import Fleet
+from local_swarm.gateway.purposes import check_vectors
 from local_swarm.gateway.relay import BrokenStream
+from local_swarm.gateway.stats import Stats, tokens_told
 from local_swarm.gateway.stream import Pace, send
 from local_swarm.gateway.turns import Served, is_solo
-from local_swarm.gateway.upstream import Lost, TooLate, UpstreamError, parse_event
+from local_swarm.gateway.upstream import (
+    Lost,
+    Refused,
+    Reply,
+    TooLate,
+    Upstream,
+    UpstreamError,
+    parse_event,
+)
 from local_swarm.wire.native import Joined, fields_asked
 from local_swarm.wire.passed import PassedBody
 from local_swarm.wire.sse import encode_event
@@ -33,16 +46,18 @@ from local_swarm.wire.sse import encode_event
 T = TypeVar("T")
 NOTHING = b"null"  # llama-server's first event of a list of prompts
 ERROR = b'"error"'
+TOO_LONG = "too large to process"
 
 
 class Turnstile:
     """A slot for one passed-through request, and another try where a worker was lost."""
 
     def __init__(
-        self, fleet: Fleet, ledger: Ledger, activity: Activity, *, timeout_s: float
+        self, fleet: Fleet, ledger: Ledger, stats: Stats, activity: Activity, *, timeout_s: float
     ) -> None:
         self._fleet = fleet
         self._ledger = ledger
+        self._stats = stats
         self._timeout_s = timeout_s
         self.activity = activity
 
@@ -67,31 +82,26 @@ class Turnstile:
         attempts = Attempts(self._fleet, self._timeout_s)
         again = False
         while True:
-            leases = await self._slots(need, attempts.left_s, again=again)
-            endpoint, again, shown = leases[0].endpoint, True, False
+            leases = await self._ledger.acquire(need, within_s=attempts.left_s, again=again)
+            endpoint, again, shown, cut = leases[0].endpoint, True, False, True
+            asked, tokens = time.monotonic(), 0
             try:
                 async with aclosing(attempt(leases[0], attempts.left_s)) as values:
                     async for value in values:
                         shown = True
+                        tokens += tokens_told(value) if isinstance(value, bytes) else 0
                         yield value
+                cut = False
                 self._fleet.served(endpoint.id, endpoint.generation)
+                self._stats.passed(endpoint.id, time.monotonic() - asked, tokens)
                 return
             except UpstreamError as exc:
                 if shown:
                     raise BrokenStream(_broken(exc)) from exc
                 failure = exc
             finally:
-                self._ledger.release(leases)
+                self._ledger.release(leases, cut=cut)
             await attempts.failed(endpoint, failure)
-
-    async def _slots(self, need: Need, within_s: float, *, again: bool) -> tuple[Lease, ...]:
-        try:
-            return await self._ledger.acquire(need, within_s=within_s, again=again)
-        except DeadlineExceeded as exc:
-            if self._fleet.endpoints():
-                raise
-            retry_after_s = self._ledger.retry_after_s()
-            raise Overloaded("No worker is ready.", retry_after_s=retry_after_s) from exc
 
 
 class Completions:
@@ -99,9 +109,18 @@ class Completions:
     the client has left. A client that wants none gets the events put together."""
 
     def __init__(
-        self, served: Served, turnstile: Turnstile, upstream: Exchange, pace: Pace
+        self,
+        served: Served,
+        turnstile: Turnstile,
+        upstream: Upstream,
+        pace: Pace,
+        *,
+        length: Length,
+        length_s: float,
     ) -> None:
         self._served = served
+        self._length = length
+        self._length_s = length_s
         self._turnstile = turnstile
         self._upstream = upstream
         self._pace = pace
@@ -110,8 +129,18 @@ class Completions:
         body = await read_body(request, self._served)
         self._turnstile.check_open()
         with self._turnstile.activity:
-            need = self._need(request, path, body)
+            need = await self._sized(self._need(request, path, body), path, body)
             return await self._answer(request, path, body, need)
+
+    async def _sized(self, need: Need, path: str, body: PassedBody) -> Need:
+        """With what it takes at most of a pool. Raises ContextExceeded, InvalidRequest."""
+        limits = {name: body.value(name) for name in LIMITS}
+        if path.endswith("infill"):
+            return need  # its prompt is put together by the worker
+        prompt_tokens = await self._length.check_prompt(
+            body.value("prompt"), within_s=self._length_s
+        )
+        return replace(need, prompt_tokens=prompt_tokens, answer_tokens=answer_tokens(limits))
 
     def _need(self, request: web.Request, path: str, body: PassedBody) -> Need:
         slots = body.n
@@ -142,7 +171,7 @@ class Completions:
             stream = self._upstream.stream(
                 lease.endpoint,
                 path,
-                body.upstream(_slot(lease)),
+                limited(body.upstream(_slot(lease)), lease),
                 within_s=within_s,
                 accepted=accepted.set,
             )
@@ -169,7 +198,7 @@ class Completions:
 
         async def attempt(lease: Lease, within_s: float) -> AsyncGenerator[bytes, None]:
             joined = Joined(return_tokens=return_tokens, drop_index=fields is not None)
-            upstream_body = body.upstream(_slot(lease), **put)
+            upstream_body = limited(body.upstream(_slot(lease), **put), lease)
             stream = self._upstream.stream(lease.endpoint, path, upstream_body, within_s=within_s)
             async with stream as events:
                 async for data in events:
@@ -186,20 +215,26 @@ class Embeddings:
     """POST /v1/embeddings, /rerank and their other names. They cannot be streamed, so a worker may
     not notice that the client has left; they are short."""
 
-    def __init__(self, served: Served, turnstile: Turnstile, upstream: Exchange) -> None:
+    def __init__(self, served: Served, turnstile: Turnstile, upstream: Upstream) -> None:
         self._served = served
         self._turnstile = turnstile
         self._upstream = upstream
 
     async def handle(self, request: web.Request, path: str) -> web.StreamResponse:
         body = await read_body(request, self._served)
+        check_vectors(self._served, path)
         self._turnstile.check_open()
 
         async def attempt(lease: Lease, within_s: float) -> AsyncGenerator[Reply, None]:
             upstream_body = body.upstream(_slot(lease))
-            yield await self._upstream.plain(
-                lease.endpoint, "POST", path, upstream_body, within_s=within_s
-            )
+            try:
+                yield await self._upstream.plain(
+                    lease.endpoint, "POST", path, upstream_body, within_s=within_s
+                )
+            except Refused as refused:
+                if TOO_LONG in refused.message:  # a 500, and no worker would take it
+                    raise InvalidRequest(refused.message, param="input") from refused
+                raise
 
         with self._turnstile.activity:
             need = self._turnstile.need(1, "")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from local_swarm.domain.candidate import Candidate
 from local_swarm.domain.endpoint import Endpoint
 from local_swarm.domain.rules import Breach, Rules
 from local_swarm.domain.verdict import Verdict
-from local_swarm.domain.worker import Death, WorkerStatus
+from local_swarm.domain.worker import Death, WorkerState, WorkerStatus
 
 
 class Fleet(Protocol):
@@ -21,6 +21,10 @@ class Fleet(Protocol):
 
     def expected(self) -> tuple[Endpoint, ...]:
         """Those, and the ones that will come back by themselves soon."""
+        ...
+
+    def states(self) -> Mapping[str, WorkerState]:
+        """What every worker is doing now, by its id."""
         ...
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
@@ -47,4 +51,11 @@ class Ballots(Protocol):
 
     async def judge(self, rules: Rules, candidates: Sequence[Candidate]) -> list[Breach | None]:
         """What each candidate breaks. Never raises: what cannot be judged breaks nothing."""
+        ...
+
+    async def settled(
+        self, prompt: str, candidates: Sequence[Candidate], missing: int, strategy: str
+    ) -> bool:
+        """Whether `missing` more answers, whatever they say, leave the winner's cluster the winner.
+        Never raises: what is not known is not settled."""
         ...

@@ -14,11 +14,8 @@ from local_swarm.errors import (
     NotSupported,
     RequestError,
 )
-from local_swarm.gateway.trouble import is_clients_mistake
+from local_swarm.gateway.trouble import NO_SUCH_PATH, OUR_KEY, is_clients_mistake
 from local_swarm.gateway.upstream import Refused
-
-NO_SUCH_PATH = frozenset({404, 405, 501})
-OUR_KEY = frozenset({401, 403})  # it is the gateway that a worker does not let in, not the client
 
 
 async def changes_a_worker(request: web.Request) -> web.Response:

@@ -16,9 +16,14 @@ class Kind(Enum):
     """Who answers; `app.build` has one handler for each."""
 
     CHAT = "chat"
+    TEXT = "text completions"
+    MESSAGES = "messages"
+    RESPONSES = "responses"
     COMPLETIONS = "completions"
     EMBEDDINGS = "embeddings"
     ASKED = "asked"
+    COUNTED_MESSAGES = "counted messages"
+    COUNTED_RESPONSES = "counted responses"
     PROPS = "props"
     SLOTS = "slots"
     MODELS = "models"
@@ -26,6 +31,8 @@ class Kind(Enum):
     READY = "ready"
     METRICS = "metrics"
     STATUS = "status"
+    EVENTS = "events"
+    OPENAPI = "openapi"
     CHANGES_A_WORKER = "changes a worker"
     CHANGES_THE_MODEL = "changes the model"
     NOT_OFFERED = "not offered"
@@ -48,6 +55,10 @@ ROUTES = (
     # voted
     Route("POST", "/v1/chat/completions", Kind.CHAT),
     Route("POST", "/chat/completions", Kind.CHAT),
+    Route("POST", "/v1/completions", Kind.TEXT),
+    Route("POST", "/v1/messages", Kind.MESSAGES),
+    Route("POST", "/v1/responses", Kind.RESPONSES),
+    Route("POST", "/responses", Kind.RESPONSES),
     # passed through, one slot each
     Route("POST", "/completion", Kind.COMPLETIONS),
     Route("POST", "/completions", Kind.COMPLETIONS, "/completion"),
@@ -63,18 +74,23 @@ ROUTES = (
     Route("POST", "/tokenize", Kind.ASKED),
     Route("POST", "/detokenize", Kind.ASKED),
     Route("POST", "/apply-template", Kind.ASKED),
-    Route("POST", "/v1/messages/count_tokens", Kind.ASKED),
+    Route("POST", "/v1/messages/count_tokens", Kind.COUNTED_MESSAGES),
     Route("POST", "/v1/chat/completions/input_tokens", Kind.ASKED),
-    Route("POST", "/v1/responses/input_tokens", Kind.ASKED),
+    Route("POST", "/chat/completions/input_tokens", Kind.ASKED),
+    Route("POST", "/v1/responses/input_tokens", Kind.COUNTED_RESPONSES),
+    Route("POST", "/responses/input_tokens", Kind.COUNTED_RESPONSES),
     # told
     Route("GET", "/props", Kind.PROPS),
     Route("GET", "/slots", Kind.SLOTS),
     Route("GET", "/v1/models", Kind.MODELS),
     Route("GET", "/models", Kind.MODELS),
     Route("GET", "/health", Kind.HEALTH),
+    Route("GET", "/v1/health", Kind.HEALTH),
     Route("GET", "/ready", Kind.READY),
     Route("GET", "/metrics", Kind.METRICS),
     Route("GET", "/v1/swarm/status", Kind.STATUS),
+    Route("GET", "/v1/swarm/events", Kind.EVENTS),
+    Route("GET", "/openapi.json", Kind.OPENAPI),
     # refused on purpose
     Route("POST", "/props", Kind.CHANGES_A_WORKER),
     Route("POST", "/slots/{id}", Kind.CHANGES_A_WORKER),
@@ -101,9 +117,17 @@ def add_routes(
         else:
             handler = handlers[route.kind]
         if route.method == "GET":
-            app.router.add_get(route.path, handler)  # and HEAD
+            app.router.add_get(route.path, handler, expect_handler=_expected)  # and HEAD
         else:
-            app.router.add_route(route.method, route.path, handler)
+            app.router.add_route(route.method, route.path, handler, expect_handler=_expected)
+
+
+async def _expected(request: web.Request) -> None:
+    """A client that asks whether to send its body is told to. Any other `Expect` is ignored, as
+    HTTP allows: aiohttp would refuse it before the door has seen the request."""
+    if request.version >= (1, 1) and request.headers["Expect"].lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # of the answer nothing has been sent yet
 
 
 def _bound(handler: PassingHandler, path: str) -> Handler:

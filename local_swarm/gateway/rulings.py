@@ -1,7 +1,8 @@
 """Which answers may be voted on: one that breaks the request's own rules abstains.
 
 If all do, one more is asked for. If that breaks them too, the best of what the client can still
-use is taken (see `is_bearable`); if there is none, the request fails with NoValidAnswer.
+use is taken (see `is_bearable`); if there is none, the request fails with NoValidAnswer. Where the
+200 is out by then, all vote: an error in a stream is what agents try again without end.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from dataclasses import dataclass, replace
 from local_swarm.consensus.rules import is_bearable
 from local_swarm.domain.rules import Breach, Rules
 from local_swarm.errors import NoValidAnswer, RequestError
-from local_swarm.gateway.fanout import Ask, Collected, Fanout
-from local_swarm.gateway.ports import Ballots
+from local_swarm.gateway.fanout import Fanout
+from local_swarm.gateway.gathering import Ask, Collected
+from local_swarm.gateway.referee import Referee
 from local_swarm.telemetry.logs import get_logger
 from local_swarm.wire.answer import Answer
 
@@ -39,28 +41,24 @@ class Ruling:
 
 
 class Rulings:
-    def __init__(self, fanout: Fanout, ballots: Ballots) -> None:
+    def __init__(self, fanout: Fanout) -> None:
         self._fanout = fanout
-        self._ballots = ballots
 
-    async def rule(self, rules: Rules, ask: Ask, collected: Collected, deadline: float) -> Ruling:
-        """Judges the answers; asks once more where none can be voted on, until `deadline`
-        (time.monotonic). Raises NoValidAnswer."""
+    async def rule(
+        self, rules: Rules, referee: Referee, ask: Ask, collected: Collected, started: float
+    ) -> Ruling:
+        """Judges the answers; asks once more where none can be voted on, as long as the request,
+        which came at `started` (time.monotonic), has time. Raises NoValidAnswer."""
         answers, asked = list(collected.answers), collected.asked
         if not rules:
             return Ruling(answers, asked, [None] * len(answers), list(range(len(answers))), [])
-        breaches = await self._judge(rules, answers)
+        breaches = await referee.breaches(answers)
         if None not in breaches and _may_differ(ask, answers):
-            more = await self._one_more(ask, collected, deadline)
-            breaches += await self._judge(rules, more)
-            answers += more
+            answers += await self._one_more(ask, collected, started + ask.within_s)
+            breaches = await referee.breaches(answers)
             asked += 1
-        return _ruling(rules, answers, asked, breaches)
-
-    async def _judge(self, rules: Rules, answers: list[Answer]) -> list[Breach | None]:
-        if not answers:
-            return []
-        return await self._ballots.judge(rules, [a.candidate() for a in answers])
+        lenient = time.monotonic() - started > ask.lenient_after_s
+        return _ruling(rules, answers, asked, breaches, lenient=lenient)
 
     async def _one_more(self, ask: Ask, collected: Collected, deadline: float) -> list[Answer]:
         """The same request with another seed; nothing where that fails."""
@@ -70,13 +68,14 @@ class Rulings:
             quorum=1,
             exact=False,
             first=False,
+            settled=None,
             within_s=max(0.0, deadline - time.monotonic()),
             seed_offset=ask.seed_offset + collected.seeds,
         )
         try:
             return (await self._fanout.collect(again)).answers[:1]
         except RequestError as exc:
-            log.info("one more answer could not be had", error=str(exc))
+            log.info("one more answer could not be had", error=exc.code)
             return []
 
 
@@ -88,7 +87,12 @@ def _may_differ(ask: Ask, answers: list[Answer]) -> bool:
 
 
 def _ruling(
-    rules: Rules, answers: list[Answer], asked: int, breaches: list[Breach | None]
+    rules: Rules,
+    answers: list[Answer],
+    asked: int,
+    breaches: list[Breach | None],
+    *,
+    lenient: bool,
 ) -> Ruling:
     voting = [i for i, breach in enumerate(breaches) if breach is None]
     reasons = []
@@ -98,6 +102,8 @@ def _ruling(
             for i, breach in enumerate(breaches)
             if breach is not None and is_bearable(rules, breach, answers[i].candidate())
         ]
+        if lenient and not voting:
+            voting = list(range(len(answers)))
         reasons.append("No answer keeps the request's rules.")
     said = _said([b for i, b in enumerate(breaches) if b is not None and i not in voting])
     if not voting:

@@ -12,6 +12,8 @@ from local_swarm.domain.worker import Death
 from local_swarm.errors import (
     ContextExceeded,
     InvalidRequest,
+    NotLetIn,
+    NotSupported,
     NoVoterAnswered,
     PoisonRequest,
     RequestError,
@@ -23,6 +25,8 @@ MOST_DEATHS = 8  # of any cause: then it is hopeless whoever is to blame
 MOST_FAILURES = 3  # without a death
 FROM_OUTSIDE = frozenset({1, 2, 9, 15})  # HUP, INT, KILL, TERM: not something a request does.
 # Nor is exit 0, which is how an engine obeys TERM.
+OUR_KEY = frozenset({401, 403})  # it is the gateway that a worker does not let in, not the client
+NO_SUCH_PATH = frozenset({404, 405, 501})
 RETRY_PAUSE_S = 0.25  # where a worker refused and lives on, so that it is not asked in a hot loop
 
 
@@ -57,7 +61,9 @@ class Trouble:
                 hint="It is not tried again; `lswarm logs` has what they wrote last.",
             )
         if self.refusal is not None and (
-            400 <= self.refusal.status < 500 or is_clients_mistake(self.refusal)
+            400 <= self.refusal.status < 500
+            or self.refusal.status in NO_SUCH_PATH
+            or is_clients_mistake(self.refusal)
         ):
             return client_error(self.refusal)
         if len(self.failures) >= MOST_FAILURES:
@@ -80,8 +86,12 @@ def is_clients_mistake(refused: Refused) -> bool:
 
 
 def client_error(refused: Refused) -> RequestError:
-    """A worker's 4xx as the client should see it."""
+    """A worker's 4xx or 501 as the client should see it."""
     error = refused.error
+    if refused.status in OUR_KEY:
+        return NotLetIn(f"A worker does not let the gateway in: {refused.message}")
+    if refused.status in NO_SUCH_PATH:
+        return NotSupported(refused.message)
     if error.get("type") == "exceed_context_size_error":
         extra: dict[str, Any] = {k: error[k] for k in ("n_prompt_tokens", "n_ctx") if k in error}
         return ContextExceeded(refused.message, extra=extra)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from local_swarm.domain.model import Purpose
 from local_swarm.errors import InvalidRequest, UnknownModel
-from local_swarm.wire.chat import ChatRequest
+from local_swarm.wire.request import VotedRequest
 
 SOLO_SUFFIX = ":solo"
 SWARM_ALIAS = "swarm"
@@ -22,6 +23,7 @@ class Served:
     strategy: str = "auto"
     quorum: int | None = None
     unknown_model: str = "accept"
+    purpose: Purpose = "chat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def is_solo(model: str, served: Served) -> bool:
     )
 
 
-def turn_of(chat: ChatRequest, served: Served, *, voting_slots: int, all_slots: int) -> Turn:
+def turn_of(chat: VotedRequest, served: Served, *, voting_slots: int, all_slots: int) -> Turn:
     """Decides. A vote is taken only where it can help.
 
     Raises UnknownModel, and InvalidRequest for more choices than there are slots.
@@ -62,6 +64,8 @@ def turn_of(chat: ChatRequest, served: Served, *, voting_slots: int, all_slots: 
     solo = is_solo(chat.model, served)
     if chat.n > max(1, all_slots):
         raise InvalidRequest(f"n is {chat.n}, and this swarm has {all_slots} slots.", param="n")
+    if len(chat.parts()) > 1:
+        return _one(live=False, solo=True, why="each of several prompts has one answer")
     if chat.n > 1:
         strategy = chat.swarm.strategy or served.strategy
         why = "the client takes all choices"

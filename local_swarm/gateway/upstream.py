@@ -8,19 +8,22 @@ nothing about the worker. The only time limit is the request's own: a busy worke
 from __future__ import annotations
 
 import asyncio
-import io
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 import msgspec
+from aiohttp.http_exceptions import HttpProcessingError
 
 from local_swarm.domain.endpoint import Endpoint
+from local_swarm.gateway.exchange import Exchange
 from local_swarm.wire.sse import DONE, EventTooLarge, SSEDecoder
 
-CONNECT_TIMEOUT_S = 10.0
 MAX_ERROR_BYTES = 64 * 1024
+BROKEN = (aiohttp.ClientError, HttpProcessingError, OSError)
+"""What the failures of a connection look like; asyncio.TimeoutError may be among them."""
 
 
 class UpstreamError(Exception):
@@ -49,19 +52,33 @@ class Refused(UpstreamError):
         self.error = error
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A worker's 200 to a plain request, as the bytes it came in."""
+
+    body: bytes
+    content_type: str
+
+    def json(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class EventStream:
+    """The data of each event of one streamed answer, [DONE] left out, event by event or, cheaper,
+    by `batches`. To be gone through once; raises Lost and TooLate."""
+
+    batches: AsyncIterator[list[bytes]]
+    """All events that came with one read; never an empty list."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for batch in self.batches:
+            for data in batch:
+                yield data
+
+
 class Upstream:
-    """Use as an async context manager; it owns the connections."""
-
-    async def __aenter__(self) -> Upstream:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(force_close=True, limit=0),
-            trust_env=False,
-            read_bufsize=256 * 1024,
-        )
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self._session.close()
+    """Shared by all requests; holds nothing between them."""
 
     @asynccontextmanager
     async def stream(
@@ -72,19 +89,46 @@ class Upstream:
         *,
         within_s: float,
         accepted: Callable[[], None] | None = None,
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The data of each event of `POST path`, [DONE] left out; leaving closes the connection.
+    ) -> AsyncIterator[EventStream]:
+        """The events that `POST path` answers; leaving closes the connection.
 
         `accepted` is called once the worker has begun to answer. Raises Refused, Lost and TooLate,
         the last two also from the iteration.
         """
-        response = await self._send(endpoint, path, body, within_s)
+        response = await self._send(endpoint, "POST", path, body, within_s)
         try:
             if response.status != 200:
                 raise Refused(response.status, await _error_of(response))
             if accepted is not None:
                 accepted()
-            yield _events(endpoint, response)
+            async with aclosing(_batches(endpoint, response)) as batches:
+                yield EventStream(batches)
+        finally:
+            response.close()
+
+    async def plain(
+        self,
+        endpoint: Endpoint,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        within_s: float,
+    ) -> Reply:
+        """One plain request, for what takes no slot or cannot be streamed.
+
+        Raises Refused for any status but 200, Lost and TooLate.
+        """
+        response = await self._send(endpoint, method, path, body, within_s)
+        try:
+            if response.status != 200:
+                raise Refused(response.status, await _error_of(response))
+            content_type = response.headers.get("Content-Type", "application/json")
+            return Reply(await response.content.read(), content_type)
+        except asyncio.TimeoutError as exc:
+            raise TooLate(f"{endpoint.id} had not ended its answer in time") from exc
+        except BROKEN as exc:
+            raise Lost(f"{endpoint.id} broke off: {exc or type(exc).__name__}") from exc
         finally:
             response.close()
 
@@ -95,59 +139,70 @@ class Upstream:
 
         Raises Refused, Lost and TooLate.
         """
-        response = await self._send(endpoint, path, body, within_s)
+        reply = await self.plain(endpoint, "POST", path, body, within_s=within_s)
         try:
-            if response.status != 200:
-                raise Refused(response.status, await _error_of(response))
-            answer = msgspec.json.decode(await response.read())
-        except asyncio.TimeoutError as exc:
-            raise TooLate(f"{endpoint.id} had not ended its answer in time") from exc
-        except (aiohttp.ClientError, OSError, msgspec.DecodeError) as exc:
-            raise Lost(f"{endpoint.id} broke off: {exc or type(exc).__name__}") from exc
-        finally:
-            response.close()
+            answer = reply.json()
+        except msgspec.DecodeError as exc:
+            raise Lost(f"{endpoint.id} answered what is not JSON: {exc}") from exc
         if not isinstance(answer, dict):
             raise Lost(f"{endpoint.id} answered what is not an object")
         return answer
 
     async def _send(
-        self, endpoint: Endpoint, path: str, body: dict[str, Any], within_s: float
-    ) -> aiohttp.ClientResponse:
+        self,
+        endpoint: Endpoint,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None,
+        within_s: float,
+    ) -> Exchange:
         """The answer as soon as its headers are there. Raises Lost and TooLate."""
         headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
+        data = None if body is None else msgspec.json.encode(body)
+        exchange = Exchange(within_s)
         try:
-            return await self._session.post(
+            await exchange.begin(
+                method,
                 endpoint.base_url + path,
-                data=io.BytesIO(msgspec.json.encode(body)),  # aiohttp warns of large raw bytes
-                headers={**headers, "Content-Type": "application/json"},
-                timeout=aiohttp.ClientTimeout(total=within_s, sock_connect=CONNECT_TIMEOUT_S),
+                {**headers, "Content-Type": "application/json"},
+                data,
             )
-        except aiohttp.ConnectionTimeoutError as exc:
-            raise Lost(f"no connection to {endpoint.id} within {CONNECT_TIMEOUT_S:g} s") from exc
-        except asyncio.TimeoutError as exc:
-            raise TooLate(f"{endpoint.id} had not begun to answer in time") from exc
-        except (aiohttp.ClientError, OSError) as exc:
-            raise Lost(f"no connection to {endpoint.id}: {exc or type(exc).__name__}") from exc
+        except BaseException as exc:
+            exchange.close()
+            if isinstance(exc, asyncio.TimeoutError):
+                raise TooLate(f"{endpoint.id} had not begun to answer in time") from exc
+            if isinstance(exc, BROKEN):
+                raise Lost(f"no connection to {endpoint.id}: {exc or type(exc).__name__}") from exc
+            raise
+        return exchange
 
 
-async def _events(endpoint: Endpoint, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+async def _batches(endpoint: Endpoint, response: Exchange) -> AsyncGenerator[list[bytes], None]:
     decoder = SSEDecoder()
     try:
         async for chunk in response.content.iter_any():
-            for data in decoder.feed(chunk):
-                if data == DONE:
-                    return
-                yield data
+            batch = decoder.feed(chunk)
+            if DONE in batch:
+                if batch := batch[: batch.index(DONE)]:
+                    yield batch
+                return
+            if batch:
+                yield batch
     except asyncio.TimeoutError as exc:
         raise TooLate(f"{endpoint.id} had not ended its answer in time") from exc
-    except (aiohttp.ClientError, OSError, EventTooLarge) as exc:
+    except (*BROKEN, EventTooLarge) as exc:
         raise Lost(f"{endpoint.id} broke off: {exc or type(exc).__name__}") from exc
 
 
-async def _error_of(response: aiohttp.ClientResponse) -> dict[str, Any]:
+async def _error_of(response: Exchange) -> dict[str, Any]:
+    read = bytearray()
     try:
-        body = msgspec.json.decode(await response.content.read(MAX_ERROR_BYTES))
-    except (aiohttp.ClientError, asyncio.TimeoutError, OSError, msgspec.DecodeError):
+        async for chunk in response.content.iter_any():
+            read += chunk
+            if len(read) > MAX_ERROR_BYTES:
+                return {}
+        body = msgspec.json.decode(read)
+    except (*BROKEN, asyncio.TimeoutError, msgspec.DecodeError):
         return {}
     error = body.get("error") if isinstance(body, dict) else None
     if isinstance(error, dict):

@@ -70,22 +70,30 @@ class Cursor:
         self._check(target, what)
         self._goto(target)
 
-    def skip_strings(self, count: int, what: str) -> None:
-        """Steps over `count` strings (a u64 length and that many bytes each), reading lengths."""
+    def skip_strings(self, count: int, what: str) -> int:
+        """Steps over `count` strings (a u64 length and that many bytes each), reading lengths.
+
+        Gives the length of the longest, in bytes.
+        """
         unpack = _U64[self.order].unpack_from
+        longest = 0
         while count:
             self._need(8, what)
             buffer, at = self._buffer, self._at
             rest = iter(range(count))
             try:
                 for _ in rest:  # a bare loop: 150,000 strings take about 20 ms
-                    at += 8 + unpack(buffer, at)[0]
+                    length = unpack(buffer, at)[0]
+                    at += 8 + length
+                    if length > longest:
+                        longest = length
                 count = 0
             except (struct.error, OverflowError):  # the next length lies beyond the buffer
                 count = length_hint(rest) + 1
             target = self._base + at
             self._check(target, what)
             self._goto(target)
+        return longest
 
     def _advance(self, count: int, what: str) -> int:
         """Makes `count` bytes available and steps over them; their index in the buffer."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from local_swarm.domain.model import Indexer, ModelFacts, Recurrence, Window
+from local_swarm.domain.model import Indexer, ModelFacts, Purpose, Recurrence, Window
 from local_swarm.errors import ModelError
 from local_swarm.models.gguf import Header, Skipped
 from local_swarm.models.keys import Keys
@@ -18,6 +18,12 @@ from local_swarm.models.parts import read_model
 from local_swarm.models.projector import ARCH as PROJECTOR_ARCH
 
 MAX_LAYERS = 512  # LLAMA_MAX_LAYERS
+POOLING = ("", "mean", "cls", "last", "rank")  # llama.h `llama_pooling_type`, by number
+# They make vectors and cannot write (llama.cpp src/llama-model.cpp `create_memory`: no cache).
+ENCODERS = frozenset({
+    "bert", "eurobert", "gemma-embedding", "jina-bert-v2", "jina-bert-v3", "modern-bert",
+    "neo-bert", "nomic-bert", "nomic-bert-moe",
+})  # fmt: skip
 
 
 def read_facts(path: Path) -> ModelFacts:
@@ -51,6 +57,7 @@ def facts_of(header: Header) -> ModelFacts:
         context_train=keys.count("context_length"),
         embedding_length=embedding,
         vocab_size=_vocab_size(header, keys),
+        longest_token=_longest_token(header),
         heads=max(heads),
         heads_kv=keys.per_layer("attention.head_count_kv", layers, default=heads),
         key_length=keys.count("attention.key_length", head_length) if heads[0] else 0,
@@ -70,7 +77,23 @@ def facts_of(header: Header) -> ModelFacts:
         indexer=_indexer(keys, layers),
         parts=header.parts,
         big_endian=header.big_endian,
+        purpose=_purpose(keys),
+        pooling=_pooling(keys),
+        causal=header.metadata.get(f"{keys.arch}.attention.causal") is not False,
     )
+
+
+def _pooling(keys: Keys) -> str:
+    kind = keys.maybe("pooling_type") or 0
+    return POOLING[kind] if kind < len(POOLING) else ""
+
+
+def _purpose(keys: Keys) -> Purpose:
+    """A file that says how to make one vector of a text was made for that."""
+    pooling = _pooling(keys)
+    if pooling == "rank":
+        return "rerank"
+    return "embedding" if pooling or keys.arch in ENCODERS else "chat"
 
 
 def _is_latent(keys: Keys) -> bool:
@@ -110,6 +133,11 @@ def _indexer(keys: Keys, layers: int) -> Indexer:
         pooled=bool(keys.maybe("attention.indexer.kpool")),
         full=keys.flags("attention.indexer.types", layers),
     )
+
+
+def _longest_token(header: Header) -> int:
+    tokens = header.metadata.get("tokenizer.ggml.tokens")
+    return tokens.longest if isinstance(tokens, Skipped) else 0
 
 
 def _vocab_size(header: Header, keys: Keys) -> int:

@@ -13,7 +13,7 @@ import os
 import stat
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from local_swarm.domain.model import Tensor
@@ -49,9 +49,13 @@ _STRING, _ARRAY = 8, 9
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A value that was stepped over: an array's number of items, or a string's of bytes."""
+    """A value that was stepped over: an array's number of items, or a string's of bytes.
+
+    `longest` is the most bytes that an item of an array of strings has, 0 for other values.
+    """
 
     count: int
+    longest: int = field(default=0, compare=False)
 
 
 Scalar = int | float | bool | str
@@ -184,8 +188,8 @@ def _array(cursor: Cursor, key: str) -> Value:
     kind = cursor.u32(f"the item type of {key!r}")
     count = _count(cursor, f"items in {key!r}", MAX_ARRAY)
     if kind == _STRING:
-        cursor.skip_strings(count, repr(key))
-        return Skipped(count)
+        longest = cursor.skip_strings(count, repr(key))
+        return Skipped(count, longest)
     if kind not in _SCALARS:
         cursor.fail(f"the array {key!r} has items of the unusable type {kind}")
     if count > KEPT_ARRAY_ITEMS:

@@ -59,7 +59,8 @@ class StartWatch(Protocol):
 class Job:
     """One worker to keep alive: its name, its slots, and how to launch it.
 
-    `watch` gives a watch for each life; None where there is nothing to measure.
+    `pool` and `token_bytes` are for its `Endpoint`. `watch` gives a watch for each life; None where
+    there is nothing to measure.
     """
 
     id: str
@@ -69,6 +70,8 @@ class Job:
     api_key: str
     planned_bytes: int
     launch: Launcher
+    pool: int = 0
+    token_bytes: int = 0
     observe: Observer = lambda lines: None
     watch: Callable[[], StartWatch] | None = None
 
@@ -295,6 +298,10 @@ class Fleet:
             _endpoint(keeper) for keeper in self.keepers.values() if keeper.worker.state not in gone
         )
 
+    def states(self) -> dict[str, WorkerState]:
+        """What every worker is doing now, by its id."""
+        return {worker: keeper.worker.state for worker, keeper in self.keepers.items()}
+
     async def status(self) -> tuple[WorkerStatus, ...]:
         """What `lswarm status` shows of each worker; memory is read in a thread (milliseconds)."""
         keepers = list(self.keepers.values())
@@ -334,6 +341,8 @@ def _endpoint(keeper: Keeper) -> Endpoint:
         lanes=job.lanes,
         ctx=job.ctx,
         generation=keeper.worker.generation,
+        pool=job.pool,
+        token_bytes=job.token_bytes,
     )
     return replace(endpoint, capabilities=spec.capabilities) if spec else endpoint
 

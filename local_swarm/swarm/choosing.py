@@ -10,6 +10,7 @@ from pathlib import Path
 from local_swarm import budget, hardware
 from local_swarm.budget import Beside, Wishes
 from local_swarm.config import Config
+from local_swarm.domain.launch import Capabilities
 from local_swarm.domain.memory import format_bytes
 from local_swarm.domain.model import ModelFacts
 from local_swarm.domain.plan import MemoryPart, Plan, WorkerPlan
@@ -21,6 +22,7 @@ from local_swarm.swarm.machine import Machine, engine_label, machine
 
 DEFAULT_MODEL = "builtin:demo"
 MOST_QUESTIONS = 4
+EVERYTHING = Capabilities()
 
 Ask = Callable[[WorkerPlan, ModelFacts], tuple[MemoryPart, ...]]
 
@@ -34,14 +36,16 @@ def recommended(config: Config) -> str:
     try:
         engine = choose_engine(config.engine.name, path=config.engine.path)
     except EngineError:
-        host, build = hardware.snapshot(), None
+        host, build, can = hardware.snapshot(), None, EVERYTHING
     else:
         host, build = machine(engine).host, engine_label(engine)
+        can = engine.capabilities
     candidates = listed(Store.of(config.models.cache_dir))
-    return budget.choose(host, candidates, wishes(config), engine_build=build).model_id
+    return budget.choose(host, candidates, wishes(config, can), engine_build=build).model_id
 
 
-def wishes(config: Config) -> Wishes:
+def wishes(config: Config, can: Capabilities = EVERYTHING) -> Wishes:
+    """`can` is what the engine that will run can do."""
     swarm, limits = config.swarm, config.hardware
     return Wishes(
         voters=swarm.voters,
@@ -56,8 +60,9 @@ def wishes(config: Config) -> Wishes:
         ram_fraction=limits.ram_fraction,
         gpu_memory_fraction=limits.gpu_memory_fraction,
         reserve_bytes=limits.reserve_bytes,
-        cache_ram_mib=config.engine.cache_ram_mib,
-        ctx_checkpoints=config.engine.ctx_checkpoints,
+        cache_ram_mib=config.engine.cache_ram_mib if can.prompt_cache else 0,
+        ctx_checkpoints=config.engine.ctx_checkpoints if can.prompt_cache else 0,
+        can=can,
     )
 
 

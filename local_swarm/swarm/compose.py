@@ -13,13 +13,18 @@ from local_swarm.consensus import STRATEGIES
 from local_swarm.domain.plan import Observed, WorkerPlan
 from local_swarm.engines import on_devices, printed_sizes
 from local_swarm.gateway.app import GatewaySettings
-from local_swarm.gateway.chat import ChatSettings
+from local_swarm.gateway.bodies import BodyLimits
+from local_swarm.gateway.connections import ConnectionLimits
+from local_swarm.gateway.fanout import FanoutSettings
+from local_swarm.gateway.gathering import Patience
 from local_swarm.gateway.stream import Pace
 from local_swarm.gateway.turns import Served
+from local_swarm.gateway.voted import VotedSettings
 from local_swarm.supervisor.fleet import Job, LogSettings
 from local_swarm.supervisor.restart import RestartPolicy
 from local_swarm.swarm.device_memory import Starts
 from local_swarm.swarm.planning import CHILD_HOST, Prepared
+from local_swarm.wire.limits import Limits
 
 
 def jobs(prepared: Prepared) -> list[Job]:
@@ -35,6 +40,8 @@ def _job(prepared: Prepared, worker: WorkerPlan, starts: Starts) -> Job:
         ctx=worker.ctx,
         api_key=prepared.child_key,
         planned_bytes=worker.planned_bytes,
+        pool=worker.pool,
+        token_bytes=prepared.model.longest_token,
         launch=lambda: prepared.spec(worker, free_port()),
         observe=lambda lines: _observed(worker, lines),
         watch=starts.watcher(worker),
@@ -88,11 +95,16 @@ def gateway_settings(prepared: Prepared, *, control_key: str) -> GatewaySettings
         strategy=swarm.strategy,
         quorum=None if swarm.quorum == "majority" else swarm.quorum,
         unknown_model=server.unknown_model,
+        purpose=prepared.model.purpose,
     )
     pace = Pace(first_byte_s=server.first_byte_s, keepalive_s=server.keepalive_s)
     return GatewaySettings(
         served=served,
-        chat=ChatSettings(pace=pace, timeout_s=swarm.timeout_s, temperature=swarm.temperature),
+        voted=VotedSettings(pace=pace, timeout_s=swarm.timeout_s, temperature=swarm.temperature),
+        fanout=FanoutSettings(
+            patience=Patience(factor=swarm.straggler_factor),
+            temperature_spread=swarm.temperature_spread,
+        ),
         strategies=frozenset(STRATEGIES),
         host=server.host,
         keys=(*server.api_keys, control_key) if server.api_keys else (),
@@ -100,4 +112,9 @@ def gateway_settings(prepared: Prepared, *, control_key: str) -> GatewaySettings
         max_body_bytes=server.max_body_bytes,
         max_queue=server.max_queue,
         show_prompts=config.logs.prompts,
+        access_log=config.logs.access,
+        connections=ConnectionLimits(server.max_connections, server.idle_timeout_s),
+        limits=BodyLimits(
+            server.body_timeout_s, Limits(server.max_tokens, server.max_schema_bytes)
+        ),
     )

@@ -19,9 +19,9 @@ from local_swarm.domain.hardware import HostSnapshot
 from local_swarm.domain.launch import LaunchSpec
 from local_swarm.domain.model import ModelFacts
 from local_swarm.domain.plan import Plan, WorkerPlan
-from local_swarm.engines import Engine
+from local_swarm.engines import Engine, asks_for_ranks, asks_for_vectors
 from local_swarm.engines import choose as choose_engine
-from local_swarm.errors import ConfigError
+from local_swarm.errors import ConfigError, UsageError
 from local_swarm.swarm.asking import Asker
 from local_swarm.swarm.choosing import Chooser, wishes
 from local_swarm.swarm.machine import given, machine
@@ -77,12 +77,17 @@ def prepare(
     chooser = Chooser(
         config=config,
         machine=found,
-        wishes=wishes(config),
+        wishes=replace(wishes(config, engine.capabilities), vectors=asks_for_vectors(args)),
         engine_build=f"{engine.name} {engine.available().version}",
         ask=None if host else Asker(engine, args),
         unseen=unseen or host is not None,
     )
     facts, plan = chooser.choose(model, elsewhere=host is not None)
+    if asks_for_ranks(args) and facts.purpose != "rerank":
+        raise UsageError(
+            f"{plan.model_id} cannot rank texts: it was not made for it.",
+            hint="Leave --reranking out, or name a reranking model (docs/models.md).",
+        )
     if host:
         plan = replace(plan, workers=tuple(map(_as_numbered_there, plan.workers)))
     prepared = Prepared(

@@ -1,22 +1,16 @@
-"""A worker's streamed choices put together, and one of them written out for a client.
+"""A worker's streamed choices put together: of chat completions, and of completions.
 
-`Assembly` takes the events of one upstream stream and builds one `Answer` per choice index;
-`completion` and `chunks` write an answer as a chat completion object or as stream events.
+`Assembly` takes the events of one upstream stream and builds one `Answer` per choice index. How an
+answer is written out for a client is the business of its API (`wire/family.py`).
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from local_swarm.domain.candidate import Candidate, ToolCall
-from local_swarm.wire.sse import DONE, encode_event
-
-MERGE_BYTES = 512
 
 
 @dataclass(slots=True)
@@ -45,7 +39,7 @@ class Answer:
     reasoning: list[str] = field(default_factory=list)
     tool_calls: dict[int, ToolCallParts] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)  # fields of the delta we do not know
-    logprobs: list[Any] = field(default_factory=list)
+    logprobs: dict[str, Any] = field(default_factory=dict)
     finish_reason: str | None = None
     completion_tokens: int | None = None
     elapsed_s: float = 0.0
@@ -64,6 +58,14 @@ class Answer:
             elapsed_s=self.elapsed_s,
             completion_tokens=self.completion_tokens,
         )
+
+    @property
+    def whole_text(self) -> str:
+        return "".join(self.text)
+
+    def calls(self) -> list[tuple[int, dict[str, Any]]]:
+        """The tool calls with their indices, in order."""
+        return [(index, call.as_json()) for index, call in sorted(self.tool_calls.items())]
 
     def _take_delta(self, delta: dict[str, Any]) -> None:
         for key, value in delta.items():
@@ -102,6 +104,14 @@ def _join(fields: dict[str, Any], key: str, value: Any) -> None:
     fields[key] = before + value if both_text else value
 
 
+def _join_lists(fields: dict[str, Any], more: dict[str, Any]) -> None:
+    """What an engine tells of each token, in one list or several."""
+    for key, value in more.items():
+        before = fields.get(key)
+        both = isinstance(before, list) and isinstance(value, list)
+        fields[key] = before + value if both else value if value is not None else before
+
+
 def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
@@ -129,8 +139,10 @@ class Assembly:
             answer.fingerprint = event.get("system_fingerprint") or answer.fingerprint
             if isinstance(delta := choice.get("delta"), dict):
                 answer._take_delta(delta)
+            if isinstance(text := choice.get("text"), str):
+                answer.text.append(text)
             if isinstance(logprobs := choice.get("logprobs"), dict):
-                answer.logprobs.extend(_list(logprobs.get("content")))
+                _join_lists(answer.logprobs, logprobs)
             if finish := choice.get("finish_reason"):
                 answer.finish_reason = str(finish)
                 answer.elapsed_s = elapsed_s
@@ -148,135 +160,3 @@ class Assembly:
         answer.timings = timings if isinstance(timings, dict) else None
         tokens = usage.get("completion_tokens")
         answer.completion_tokens = tokens if isinstance(tokens, int) else None
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """What surrounds the answer: one id for all of a stream, the model's public name, facts of
-    the vote."""
-
-    id: str
-    created: int
-    model: str
-    swarm: dict[str, Any]
-
-
-def completion(answers: list[Answer], envelope: Envelope) -> dict[str, Any]:
-    """The chat completion object; `answers[i]` becomes choice i."""
-    body: dict[str, Any] = {
-        "id": envelope.id,
-        "object": "chat.completion",
-        "created": envelope.created,
-        "model": envelope.model,
-        "choices": [_choice(i, answer) for i, answer in enumerate(answers)],
-        "usage": _usage(answers),
-        "swarm": envelope.swarm,
-    }
-    if answers[0].fingerprint:
-        body["system_fingerprint"] = answers[0].fingerprint
-    if answers[0].timings:
-        body["timings"] = answers[0].timings
-    return body
-
-
-def _choice(index: int, answer: Answer) -> dict[str, Any]:
-    calls = [call.as_json() for _, call in sorted(answer.tool_calls.items())]
-    text = "".join(answer.text)
-    message: dict[str, Any] = {
-        "role": "assistant",
-        "content": None if calls and not text else text,
-        **answer.extra,
-    }
-    if answer.reasoning:
-        message["reasoning_content"] = "".join(answer.reasoning)
-    if calls:
-        message["tool_calls"] = calls
-    choice = {"index": index, "message": message, "finish_reason": answer.finish_reason}
-    if answer.logprobs:
-        choice["logprobs"] = {"content": answer.logprobs}
-    return choice
-
-
-def _usage(answers: list[Answer]) -> dict[str, Any]:
-    """The prompt once, and what the returned answers took."""
-    usage = dict(answers[0].usage or {})
-    prompt = usage.get("prompt_tokens", 0)
-    completion_tokens = sum(a.completion_tokens or 0 for a in answers)
-    usage.update(
-        prompt_tokens=prompt,
-        completion_tokens=completion_tokens,
-        total_tokens=prompt + completion_tokens,
-    )
-    return usage
-
-
-def chunks(answers: list[Answer], envelope: Envelope, *, include_usage: bool) -> Iterator[bytes]:
-    """The answers replayed as stream events: for each role, reasoning, content merged to line
-    ends or MERGE_BYTES, one whole fragment per tool call, finish; then usage when asked, and
-    [DONE]. The vote's facts are in the last event before [DONE].
-    """
-    last = len(answers) - 1
-    for index, answer in enumerate(answers):
-        yield _chunk(envelope, answer, index, {"role": "assistant", "content": None})
-        for piece in _merged(answer.reasoning):
-            yield _chunk(envelope, answer, index, {"reasoning_content": piece})
-        for piece in _merged(answer.text):
-            yield _chunk(envelope, answer, index, {"content": piece})
-        for i, call in sorted(answer.tool_calls.items()):
-            yield _chunk(envelope, answer, index, {"tool_calls": [{"index": i, **call.as_json()}]})
-        top = {"swarm": envelope.swarm} if index == last and not include_usage else {}
-        yield _chunk(envelope, answer, index, dict(answer.extra), finish=True, **top)
-    if include_usage:
-        head = _head(envelope, answers[0])
-        closing: dict[str, Any] = {"choices": [], "usage": _usage(answers), "swarm": envelope.swarm}
-        if answers[0].timings:
-            closing["timings"] = answers[0].timings
-        yield encode_event(msgspec.json.encode({**head, **closing}))
-    yield encode_event(DONE)
-
-
-def _head(envelope: Envelope, answer: Answer) -> dict[str, Any]:
-    head = {
-        "id": envelope.id,
-        "object": "chat.completion.chunk",
-        "created": envelope.created,
-        "model": envelope.model,
-    }
-    if answer.fingerprint:
-        head["system_fingerprint"] = answer.fingerprint
-    return head
-
-
-def _chunk(
-    envelope: Envelope,
-    answer: Answer,
-    index: int,
-    delta: dict[str, Any],
-    *,
-    finish: bool = False,
-    **top: Any,
-) -> bytes:
-    choice: dict[str, Any] = {
-        "index": index,
-        "delta": delta,
-        "finish_reason": answer.finish_reason if finish else None,
-    }
-    if finish and answer.logprobs:
-        choice["logprobs"] = {"content": answer.logprobs}
-    return encode_event(
-        msgspec.json.encode({**_head(envelope, answer), "choices": [choice], **top})
-    )
-
-
-def _merged(pieces: list[str]) -> Iterator[str]:
-    """The pieces joined up to a line end or MERGE_BYTES, so that a replay is few events."""
-    pending: list[str] = []
-    size = 0
-    for piece in pieces:
-        pending.append(piece)
-        size += len(piece)
-        if piece.endswith("\n") or size >= MERGE_BYTES:
-            yield "".join(pending)
-            pending, size = [], 0
-    if pending and size:
-        yield "".join(pending)

@@ -9,7 +9,7 @@ from local_swarm.errors import InvalidRequest
 
 # What a tool was given or has said, and where a text came from, are no media.
 _NOT_MEDIA = frozenset({"annotations", "arguments", "citations", "input_schema", "metadata"})
-_CALLS = frozenset({"function_call", "server_tool_use", "tool_use"})
+_CALLS = ("function_call", "server_tool_use", "tool_use")  # no set: a type may have no hash
 _SCHEME = re.compile(r"(https?|file|ftp):", re.IGNORECASE)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -11,6 +12,10 @@ PROMPT_KEYS = frozenset({
     "grammar_triggers", "json_schema", "preserved_tokens", "stop", "stopping_word", "logit_bias",
 })  # fmt: skip
 """Fields of a slot that hold what a client or the model wrote."""
+NAMES = frozenset({"chat_format", "reasoning_format", "samplers", "speculative.types"})
+"""Fields of a slot whose texts are the engine's own words; of any other field no text is shown."""
+PATH_KEYS = ("model", "mmproj", "lora")
+_PATH = re.compile(r"(~|[A-Za-z]:|file:)?([\\/][^\\/\n]*){2,}")
 
 
 def props(told: dict[str, Any]) -> dict[str, Any]:
@@ -19,11 +24,18 @@ def props(told: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_path(key: str, value: Any) -> Any:
+    """`value`, which stands in the field `key`."""
     if isinstance(value, dict):
-        return {k: _without_path(k, v) for k, v in value.items() if "api_key" not in k}
-    if isinstance(value, str) and (key.endswith("path") or key in ("model", "mmproj", "lora")):
+        return props(value)
+    if isinstance(value, list):
+        return [_without_path(key, part) for part in value]
+    if isinstance(value, str) and _is_path(key, value):
         return PurePosixPath(PureWindowsPath(value).as_posix()).name
     return value
+
+
+def _is_path(key: str, text: str) -> bool:
+    return key.endswith("path") or key in PATH_KEYS or _PATH.fullmatch(text) is not None
 
 
 def slot(told: dict[str, Any], worker: str, *, prompts: bool) -> dict[str, Any]:
@@ -32,11 +44,19 @@ def slot(told: dict[str, Any], worker: str, *, prompts: bool) -> dict[str, Any]:
 
 
 def _without_prompts(value: Any) -> Any:
+    if isinstance(value, str):
+        return _hidden(value)
     if isinstance(value, list):
         return [_without_prompts(part) for part in value]
-    if not isinstance(value, dict):
-        return value
-    return {k: _hidden(v) if k in PROMPT_KEYS else _without_prompts(v) for k, v in value.items()}
+    if isinstance(value, dict):
+        return {k: _of_slot(k, v) for k, v in value.items()}
+    return value
+
+
+def _of_slot(key: str, value: Any) -> Any:
+    if key in PROMPT_KEYS:
+        return _hidden(value)
+    return value if key in NAMES else _without_prompts(value)
 
 
 def _hidden(value: Any) -> Any:

@@ -6,7 +6,7 @@ and CR line ends, several `data:` lines in one event, comments, and a chunk boun
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 DONE = b"[DONE]"
 MAX_EVENT_BYTES = 16 * 1024 * 1024
@@ -29,8 +29,8 @@ class SSEDecoder:
         self._size = 0
         self._skip_lf = False
 
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Yields the data of every event that `chunk` completes.
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The data of every event that `chunk` completes.
 
         Raises EventTooLarge when an unfinished event is larger than MAX_EVENT_BYTES.
         """
@@ -42,17 +42,25 @@ class SSEDecoder:
             self._skip_lf = True
         if b"\r" in chunk:
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        *lines, rest = chunk.split(b"\n")
-        for line in lines:
-            if self._line:
-                line = bytes(self._line) + line
-                self._line.clear()
-            event = self._end_line(line)
-            if event is not None:
-                yield event
-        self._line += rest
+        events = []
+        if end := chunk.rfind(b"\n") + 1:
+            lines = bytes(self._line) + chunk[:end]
+            self._line.clear()
+            events = self._take(lines)
+        self._line += chunk[end:]
         if len(self._line) + self._size > MAX_EVENT_BYTES:
             raise EventTooLarge(f"an event is larger than {MAX_EVENT_BYTES} bytes")
+        return events
+
+    def _take(self, lines: bytes) -> list[bytes]:
+        """The events that end with these lines. What nearly all streams send, one `data: ` line
+        for each event, is cut apart at once."""
+        if not self._data and lines.startswith(b"data: ") and lines.endswith(b"\n\n"):
+            events = lines[6:-2].split(b"\n\ndata: ")
+            if lines.count(b"\n") == 2 * len(events):
+                return events
+        ended = (self._end_line(line) for line in lines.split(b"\n")[:-1])
+        return [event for event in ended if event is not None]
 
     def _end_line(self, line: bytes) -> bytes | None:
         if not line:
@@ -72,6 +80,11 @@ class SSEDecoder:
 def encode_event(data: bytes) -> bytes:
     """One event carrying `data` (no line ends inside)."""
     return b"data: " + data + b"\n\n"
+
+
+def encode_events(batch: Iterable[bytes]) -> bytes:
+    """Several events; nothing for none."""
+    return b"".join([b"data: %b\n\n" % data for data in batch])
 
 
 PING = b": ping\n\n"

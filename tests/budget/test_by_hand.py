@@ -60,7 +60,7 @@ def test_a_split_by_hand_that_no_other_could_save_is_refused() -> None:
 
 
 def test_a_draft_that_no_small_cache_can_hold_keeps_f16_and_leaves_fewer_voters() -> None:
-    host = with_gpus(gpu(gib=10))
+    host = with_gpus(gpu(gib=7.25))
     alone = planned(host)
     made = plan(host, QWEN_7B, Wishes(), model_id="sample", beside=Beside(draft=ODD_DRAFT))
     assert (alone.voters, alone.workers[0].cache_type_k) == (5, "q8_0")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from local_swarm.budget import Beside, Wishes, choose
 from local_swarm.budget.fit import MUCH_BETTER
-from local_swarm.domain.hardware import Device, HostSnapshot, Memory
+from local_swarm.domain.hardware import Device, HostSnapshot
 from local_swarm.domain.memory import GIB
 from local_swarm.domain.model import ModelFacts
 from local_swarm.domain.plan import CPU_DEVICE, Plan
@@ -104,12 +104,12 @@ def chosen(where: HostSnapshot, *known: Known, beside: Beside | None = None) -> 
 
 
 def test_the_best_that_fits_is_chosen_and_those_before_it_say_what_they_lacked() -> None:
-    made = chosen(host(12), EXPERTS, LARGE, SMALL)
+    made = chosen(host(11), EXPERTS, LARGE, SMALL)
     assert made.model_id == "small"
     assert made.workers[0].model_id == "small"
     experts, large = made.rejected
     assert (experts.model, large.model) == ("experts", "large")
-    assert experts.why.startswith("It lacks 5.3 GiB: its weights alone take 11.3 GiB")
+    assert experts.why.startswith("It lacks 5.8 GiB: its weights alone take 11.3 GiB")
     assert "of RAM with 3 voters and 16384 tokens of context each" in large.why
 
 
@@ -209,8 +209,7 @@ def test_a_draft_is_priced_while_choosing() -> None:
 
 
 def test_a_projector_is_priced_while_choosing() -> None:
-    needed = chosen(host(16), LARGE).budget[0].planned_bytes
-    tight = replace(host(16), memory=Memory(16 * GIB, needed))
+    tight = host(11.5)
     assert chosen(tight, LARGE, SMALL).model_id == "large"
     made = chosen(tight, LARGE, SMALL, beside=Beside(projector=PROJECTOR))
     assert made.model_id == "small"

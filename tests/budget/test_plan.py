@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from local_swarm.budget import Wishes, plan
+from local_swarm.budget.case import least_pool
 from local_swarm.domain.memory import GIB, MIB
 from local_swarm.errors import FitError, ModelError, UsageError
 from tests.budget.samples import LLAMA_8B, MEASURED_BUILD, QWEN_7B, SMALL, dense, machine
@@ -86,17 +87,41 @@ def test_trades_come_in_order_as_memory_shrinks():
 
 
 def test_each_trade_is_told():
-    made = planned(machine(12 * GIB + GIB // 4))
+    made = planned(machine(14 * GIB))
+    assert (*shape(made), bool(made.workers[0].pool)) == (3, 1, "f16", 16384, True)
+    assert said(made, f"share {made.workers[0].pool} tokens of context")
+    made = planned(machine(11 * GIB))
     assert shape(made) == (2, 0, "q8_0", 16384)
     assert said(made, "q8_0, not f16")
     assert said(made, "2 voters instead of 3")
-    made = planned(machine(11 * GIB))
+    made = planned(machine(10 * GIB))
     assert 4096 <= made.workers[0].ctx < 16384
     assert said(made, "tokens of context per slot instead of 16384")
 
 
+def test_a_pool_has_room_for_the_longest_prompt_and_a_fourth_of_it_for_each_other_slot():
+    assert least_pool(16384, 4) == 16384 + 3 * 4096
+    assert least_pool(1000, 3) == 1536
+
+
+def test_a_pool_grows_into_the_memory_there_is_but_never_beyond_a_slot_each():
+    pools = [
+        planned(machine(quarters * GIB // 4)).workers[0].pool for quarters in range(72, 51, -1)
+    ]
+    split, shared = pools[: pools.count(0)], pools[pools.count(0) :]
+    assert split
+    assert all(pool == 0 for pool in split)
+    assert shared == sorted(shared, reverse=True)
+    assert 28672 <= shared[-1] < shared[0] <= 4 * 16384
+
+
+def test_one_slot_needs_no_pool():
+    made = planned(machine(14 * GIB), layout="processes", workers=2)
+    assert all(not worker.kv_unified for worker in made.workers)
+
+
 def test_a_lost_lane_is_told():
-    roomy, tight = planned(voters=2), planned(machine(12 * GIB + GIB // 4), voters=2)
+    roomy, tight = planned(voters=2), planned(machine(11 * GIB), voters=2)
     assert (roomy.workers[0].lanes, tight.workers[0].lanes) == (1, 0)
     assert said(tight, "No lane for unvoted requests")
 
@@ -121,7 +146,7 @@ def test_the_lack_is_exact():
 
 def test_what_is_set_by_hand_is_never_traded():
     with pytest.raises(FitError):
-        planned(machine(12 * GIB), voters=3, ctx=16384, slots=4)
+        planned(machine(11 * GIB), voters=3, ctx=16384, slots=4)
     made = planned(machine(11 * GIB), slots=4, voters=3)
     assert (made.voters, made.workers[0].slots) == (3, 4)
     assert made.workers[0].ctx < 16384
@@ -191,7 +216,7 @@ def test_threads_by_hand():
 
 def test_a_model_whose_heads_cannot_be_quantised_keeps_f16():
     odd = dense(heads=32, embedding=48 * 32, head_length=48)
-    made = planned(machine(13 * GIB), model=odd)
+    made = planned(machine(12 * GIB + GIB // 2), model=odd)
     assert made.workers[0].cache_type_k == "f16"
     assert made.voters == 2
 

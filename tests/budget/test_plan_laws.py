@@ -74,7 +74,8 @@ wishes = st.builds(
     gpu_memory_fraction=st.floats(0.1, 1),
     gpu_layers=auto | auto | auto | st.integers(0, 60),
     reserve_bytes=st.integers(0, GIB),
-    cache_ram_mib=st.integers(0, 512),
+    cache_ram_mib=auto | auto | st.integers(0, 512),
+    vectors=st.sampled_from([False, False, True]),
 )
 extra = st.integers(0, 32 * GIB)
 
@@ -223,8 +224,9 @@ def test_more_memory_never_gives_a_worse_plan(host, model, asked, total, availab
         available_bytes=memory.available_bytes + available,
         limit_bytes=None if memory.limit_bytes is None else memory.limit_bytes + limit,
     )
+    # One that says 0 does not say: with memory it would be another device, not more of this one.
     devices = tuple(
-        device if device.integrated or device.total_bytes is None else replace(
+        device if device.integrated or not device.total_bytes else replace(
             device,
             total_bytes=device.total_bytes + size,
             free_bytes=None if device.free_bytes is None else device.free_bytes + size,

@@ -97,7 +97,7 @@ def test_every_worker_can_be_started(plan, engine):
     for worker in plan.workers:
         start = engine.launch(worker, host="127.0.0.1", port=9000, api_key="key")
         words = list(start.argv)
-        assert words[words.index("-c") + 1] == str(worker.ctx * worker.slots)
+        assert words[words.index("-c") + 1] == str(worker.cells)
         assert words[words.index("-ngl") + 1] == str(worker.gpu_layers)
         assert ("-ts" in words) == (len(worker.devices) > 1)
 

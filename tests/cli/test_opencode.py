@@ -44,9 +44,10 @@ def test_the_block_names_the_swarm_its_solo_and_their_limits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ctx", "output"), [(2048, 1024), (4096, 1024), (16384, 4096), (24576, 6144), (262144, 16384)]
+    ("ctx", "output"),
+    [(2048, 1024), (8192, 2048), (16384, 3072), (24576, 3072), (65536, 8192), (262144, 16384)],
 )
-def test_an_answer_gets_a_quarter_of_the_context(ctx: int, output: int) -> None:
+def test_an_answer_gets_a_files_worth_or_an_eighth_of_the_context(ctx: int, output: int) -> None:
     assert output_limit(ctx) == output
 
 

@@ -306,6 +306,12 @@ def test_settings_that_contradict_each_other_are_told(from_user_file: FromText, 
         from_user_file(text)
 
 
+@pytest.mark.parametrize("name", ["*", "desk.local:8000", "http://desk.local", "*.local", ""])
+def test_an_allowed_host_that_would_never_match_is_refused(from_user_file: FromText, name):
+    with pytest.raises(ConfigError, match="allowed_hosts"):
+        from_user_file(f'[server]\nallowed_hosts = ["desk.local", "::1", "{name}"]')
+
+
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates()
 ANYTHING = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
 

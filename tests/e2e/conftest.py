@@ -67,7 +67,7 @@ class Up:
     def workers(self) -> list[psutil.Process]:
         """The llama-server children, without the helper that votes."""
         children = psutil.Process(self.process.pid).children(recursive=True)
-        return [c for c in children if "xllamacpp_runner" in " ".join(c.cmdline())]
+        return [c for c in children if "_runner.py" in " ".join(c.cmdline())]
 
     def terminate(self) -> int:
         self.process.send_signal(signal.SIGTERM)

@@ -142,6 +142,11 @@ class Child:
 Start = Callable[..., Awaitable[Child]]
 
 
+def seated(worker: WorkerPlan, engine: Any) -> WorkerPlan:
+    """The worker with as many slots as the engine can have."""
+    return worker if engine.capabilities.parallel else replace(worker, slots=1, lanes=0)
+
+
 @pytest.fixture
 def worker() -> WorkerPlan:
     """Four slots on one CPU thread with the builtin model."""
@@ -165,6 +170,7 @@ def worker() -> WorkerPlan:
         "fake",
         pytest.param("xllamacpp", marks=pytest.mark.engine),
         pytest.param("llama-server", marks=pytest.mark.engine),
+        pytest.param("llama-cpp-python", marks=pytest.mark.engine),
     ]
 )
 def engine(request: pytest.FixtureRequest) -> Any:
@@ -187,7 +193,7 @@ async def start(engine: Any, worker: WorkerPlan, tmp_path: Path) -> AsyncIterato
             *, port: int = 0, extra_args: Sequence[str] = (), env: Any = None, **changes: Any
         ) -> Child:
             spec = engine.launch(
-                replace(worker, **changes),
+                replace(seated(worker, engine), **changes),
                 host=HOST,
                 port=port or free_port(),
                 api_key=KEY,
@@ -220,5 +226,5 @@ async def start(engine: Any, worker: WorkerPlan, tmp_path: Path) -> AsyncIterato
 
 @pytest.fixture
 async def child(start: Start) -> Child:
-    """A ready child with four slots."""
+    """A ready child with four slots, or one where the engine has no more."""
     return await (await start()).ready()

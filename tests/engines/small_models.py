@@ -7,6 +7,7 @@ from tests.models.gguf_files import ARRAY, F16_TENSOR, F32, F32_TENSOR, GgufFile
 WIDTH, FEED, VOCAB = 128, 256, 512
 HEADS, HEADS_KV, HEAD = 4, 2, 32
 LAYERS, WINDOW = 6, 256
+ENCODED = 256  # tokens that the encoder was trained on
 EYES, PATCH, PIXELS = 64, 14, 112
 
 
@@ -62,6 +63,53 @@ def _block(prefix: str) -> list[TensorSpec]:
             for name in ("attn_q_norm", "attn_k_norm")
         ),
     ]
+
+
+def encoder(pooling: int = 1, *, ranks: bool = False) -> GgufFile:
+    """A bert of two layers that reads letters: mean pooling (1) or a head that ranks (4)."""
+    letters = [f"\u2581{chr(code)}" for code in range(0x61, 0x7B)]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters]
+    tokens += [chr(code) for code in range(0x61, 0x7B)]
+    keys = {
+        "general.architecture": "bert",
+        "bert.block_count": 2,
+        "bert.context_length": ENCODED,
+        "bert.embedding_length": WIDTH,
+        "bert.feed_forward_length": FEED,
+        "bert.attention.head_count": HEADS,
+        "bert.attention.layer_norm_epsilon": 1e-12,
+        "bert.attention.causal": False,
+        "bert.pooling_type": 4 if ranks else pooling,
+        "tokenizer.ggml.model": "bert",
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.token_type_count": 2,
+        "tokenizer.ggml.token_type": Typed(ARRAY, [3] * 4 + [1] * (len(tokens) - 4), 5),
+        "tokenizer.ggml.padding_token_id": 0,
+        "tokenizer.ggml.unknown_token_id": 1,
+        "tokenizer.ggml.bos_token_id": 2,
+        "tokenizer.ggml.seperator_token_id": 3,
+        "tokenizer.ggml.cls_token_id": 2,
+    }
+    tensors = [
+        TensorSpec("token_embd.weight", (WIDTH, len(tokens))),
+        TensorSpec("token_types.weight", (WIDTH, 2), F32_TENSOR),
+        TensorSpec("position_embd.weight", (WIDTH, ENCODED), F32_TENSOR),
+        *_with_bias("", {"token_embd_norm": (WIDTH,)}),
+    ]
+    matrices = {
+        "attn_q": (WIDTH, WIDTH),
+        "attn_k": (WIDTH, WIDTH),
+        "attn_v": (WIDTH, WIDTH),
+        "attn_output": (WIDTH, WIDTH),
+        "ffn_up": (WIDTH, FEED),
+        "ffn_down": (FEED, WIDTH),
+    }
+    norms = {"attn_output_norm": (WIDTH,), "layer_output_norm": (WIDTH,)}
+    for number in range(2):
+        tensors += _with_bias(f"blk.{number}.", matrices | norms)
+    if ranks:
+        tensors += _with_bias("", {"cls": (WIDTH, WIDTH), "cls.output": (WIDTH, 1)})
+    return GgufFile(keys=keys, tensors=tensors)
 
 
 def small_projector() -> GgufFile:

@@ -68,9 +68,14 @@ async def running(child: Any, **more: Any) -> AsyncIterator[aiohttp.ClientRespon
         yield response
 
 
-async def test_ready_child_serves_the_planned_model_with_the_planned_context(child: Any) -> None:
+async def test_ready_child_serves_the_planned_model(child: Any) -> None:
     (model,) = (await child.get("/v1/models"))["data"]
     assert model["id"] == "demo"
+
+
+async def test_ready_child_tells_the_planned_context(engine: Any, child: Any) -> None:
+    needs(engine, "slots")
+    (model,) = (await child.get("/v1/models"))["data"]
     assert model["meta"]["n_ctx"] == 1024
 
 
@@ -213,6 +218,45 @@ async def test_closing_a_stream_frees_all_its_slots(engine: Any, child: Any, n: 
     await child.has(idle, 2.0)
 
 
+async def test_a_closed_stream_makes_room_for_the_next(engine: Any, start: Any) -> None:
+    needs(engine, "cancellation")
+    child = await (await start(slots=1, lanes=0, ctx=16384)).ready()
+    for _ in range(3):
+        async with running(child):
+            pass
+    status, _ = await asyncio.wait_for(child.post(CHAT, {**ASK, "max_tokens": 2}), 20)
+    assert status == 200
+
+
+async def test_answers_to_what_is_not_seeded_differ_between_children(
+    engine: Any, start: Any
+) -> None:
+    """Else the voters of a swarm of such workers would all say the same."""
+    if engine.name == "fake":
+        pytest.skip("the fake's answers are the same by design")
+    ask = {**ASK, "max_tokens": 24, "temperature": 3.0}
+    said = set()
+    for _ in range(2):
+        child = await (await start()).ready()
+        status, answer = await child.post(CHAT, ask)
+        assert status == 200
+        said.add(json.dumps(answer["choices"][0]["message"]))
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_bad_request_is_the_clients_and_leaves_the_child_alive(
+    engine: Any, child: Any, stream: bool
+) -> None:
+    if engine.name == "fake":
+        pytest.skip("the fake reads no grammar")
+    status, answer = await child.post(CHAT, {**ASK, "grammar": "no ::=", "stream": stream})
+    assert status == 400, answer
+    assert answer["error"]["type"] == "invalid_request_error"
+    status, _ = await child.post(CHAT, {**ASK, "max_tokens": 2})
+    assert status == 200
+
+
 async def test_too_long_a_prompt_is_refused_in_the_words_clients_know(child: Any) -> None:
     words = "many words " * 3000
     body = {"messages": [{"role": "user", "content": words}], "stream": True}
@@ -223,7 +267,8 @@ async def test_too_long_a_prompt_is_refused_in_the_words_clients_know(child: Any
     assert answer["error"]["n_prompt_tokens"] > 1024
 
 
-async def test_tokens_go_there_and_back(child: Any) -> None:
+async def test_tokens_go_there_and_back(engine: Any, child: Any) -> None:
+    needs(engine, "tokens")
     _, body = await child.post("/tokenize", {"content": "def add(a, b):"})
     _, text = await child.post("/detokenize", {"tokens": body["tokens"]})
     assert text["content"].strip() == "def add(a, b):"
@@ -241,11 +286,12 @@ async def test_slots_metrics_and_props_can_be_read(engine: Any, child: Any) -> N
         assert "llamacpp:requests_processing" in await response.text()
 
 
-async def test_without_the_key_there_is_only_health(child: Any) -> None:
+async def test_without_the_key_there_is_only_health(engine: Any, child: Any) -> None:
+    locked = ("/slots", "/metrics", "/props") if engine.capabilities.slots else ("/v1/models",)
     async with aiohttp.ClientSession() as stranger:
         async with stranger.get(child.url + "/health") as response:
             assert response.status == 200
-        for path in ("/slots", "/metrics", "/props"):
+        for path in locked:
             async with stranger.get(child.url + path) as response:
                 assert response.status == 401, path
         async with stranger.post(child.url + CHAT, json=ASK) as response:
@@ -264,7 +310,8 @@ async def test_the_key_is_not_in_argv(child: Any) -> None:
     assert not any("key-of-this-run" in word for word in child.spec.argv)
 
 
-async def test_unified_cache_gives_each_slot_the_whole_context(start: Any) -> None:
+async def test_unified_cache_gives_each_slot_the_whole_context(engine: Any, start: Any) -> None:
+    needs(engine, "parallel", "slots")
     child = await (await start(kv_unified=True)).ready()
     assert {slot["n_ctx"] for slot in await child.get("/slots")} == {4096}
 

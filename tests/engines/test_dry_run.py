@@ -22,7 +22,7 @@ from local_swarm.engines.dry_run import dry_run
 from local_swarm.engines.flags import dry_flags, plan_flags
 from local_swarm.engines.printed import on_devices, printed_sizes, reckoned_sizes
 from local_swarm.engines.throwaway import LEASH
-from tests.engines.conftest import DEADLINE_S, KEY, NATIVE, FakeEngine, until
+from tests.engines.conftest import DEADLINE_S, KEY, NATIVE, FakeEngine, seated, until
 
 SIZES = """\
 load_tensors:          CPU model buffer size =     0.00 MiB
@@ -285,8 +285,13 @@ def test_a_child_s_devices_are_named_as_in_the_plan(
     assert [part.device for part in on_devices(parts, devices)] == planned
 
 
+async def test_an_engine_without_a_dry_run_says_nothing(worker: WorkerPlan) -> None:
+    engine = installed("llama-cpp-python")
+    assert await dry_run(seated(worker, engine), engine, api_key=KEY) == ()
+
+
 @pytest.mark.engine
-@pytest.mark.parametrize("name", list(ENGINES))
+@pytest.mark.parametrize("name", [name for name in ENGINES if name != "llama-cpp-python"])
 async def test_an_installed_engine_says_what_it_would_allocate(
     name: str, worker: WorkerPlan
 ) -> None:
@@ -305,8 +310,9 @@ async def test_a_model_that_is_refused_gives_nothing(
     broken = tmp_path / "broken.gguf"
     with contextlib.closing(broken.open("wb")) as file:
         file.write(b"GGUF" + bytes(100))
-    worker = replace(worker, model_path=str(broken))
-    assert await dry_run(worker, installed(name), api_key=KEY, timeout_s=DEADLINE_S) == ()
+    engine = installed(name)
+    worker = replace(seated(worker, engine), model_path=str(broken))
+    assert await dry_run(worker, engine, api_key=KEY, timeout_s=DEADLINE_S) == ()
 
 
 def installed(name: str) -> Engine:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from local_swarm.domain.model import Purpose
 from local_swarm.domain.plan import DRAFT_TOKENS, WorkerPlan
 from local_swarm.engines import extra_args
 from local_swarm.engines.environment import VISIBLE, is_pinnable, pin, worker_environment
@@ -179,11 +180,39 @@ CLOSED = (
     "--control-vector-layer-range -mm --mmproj --mmproj-auto --no-mmproj "
     "--no-mmproj-offload --mmproj-device -mmdev "
     # what the gateway relies on
-    "-nocb --no-cont-batching -cb --cont-batching --embedding --embeddings --rerank "
-    "--reranking -to --timeout --sleep-idle-seconds --pooling "
+    "-nocb --no-cont-batching -cb --cont-batching -to --timeout --sleep-idle-seconds "
     # prompts on disk, and programs
     "--log-prompts-dir --log-file --video-fps --video-ffmpeg-dir"
 )
+
+
+@pytest.mark.parametrize(
+    ("words", "vectors", "ranks"),
+    [
+        ((), False, False),
+        (("--temp", "1"), False, False),
+        (("--embeddings",), True, False),
+        (("--embedding", "--pooling", "mean"), True, False),
+        (("--pooling", "rank"), True, True),
+        (("--temp", "1", "--reranking"), True, True),
+        (("--rerank", "--top-k", "1"), True, True),
+    ],
+)
+def test_what_asks_for_vectors_is_seen(words: tuple[str, ...], vectors: bool, ranks: bool) -> None:
+    assert extra_args.asks_for_vectors(words) is vectors
+    assert extra_args.asks_for_ranks(words) is ranks
+    assert extra_args.check(words) == words
+
+
+@pytest.mark.parametrize(
+    ("purpose", "flags"),
+    [("chat", set()), ("embedding", {"--embeddings"}), ("rerank", {"--reranking"})],
+)
+def test_a_worker_is_started_for_what_its_model_is_for(
+    worker: WorkerPlan, purpose: Purpose, flags: set[str]
+) -> None:
+    argv = plan_flags(replace(worker, purpose=purpose), host="127.0.0.1", port=9000)
+    assert extra_args.VECTORS & set(argv) == flags
 
 
 @pytest.mark.parametrize("flag", CLOSED.split())

@@ -12,6 +12,7 @@ from local_swarm.engines import ENGINES, choose
 from local_swarm.engines.llama_server import NEEDED, LlamaServer
 from local_swarm.engines.xllamacpp import PACKAGE
 from local_swarm.errors import EngineError, UsageError
+from tests.engines.conftest import seated
 
 
 def program(folder: Path, *, flags: tuple[str, ...] = NEEDED) -> Path:
@@ -34,6 +35,7 @@ def empty_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def no_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("local_swarm.engines.xllamacpp.PACKAGE", "no_such_package_here")
+    monkeypatch.setattr("local_swarm.engines.llama_cpp_python.MODULES", ("no_such_package_here",))
 
 
 def test_auto_takes_the_native_server_on_path(empty_path: Path) -> None:
@@ -52,6 +54,13 @@ def test_auto_takes_the_path_it_is_given(tmp_path: Path, worker: WorkerPlan) -> 
 def test_auto_falls_back_to_the_wheel() -> None:
     pytest.importorskip(PACKAGE)
     assert choose("auto").name == "xllamacpp"
+
+
+def test_auto_takes_the_extra_where_there_is_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    if why := ENGINES["llama-cpp-python"]("").available().reason:
+        pytest.skip(why)
+    monkeypatch.setattr("local_swarm.engines.xllamacpp.PACKAGE", "no_such_package_here")
+    assert choose("auto").name == "llama-cpp-python"
 
 
 def test_a_native_server_that_is_too_old_is_passed_over(empty_path: Path) -> None:
@@ -112,12 +121,13 @@ def test_every_engine_keeps_the_key_out_of_argv(
     name: str, tmp_path: Path, worker: WorkerPlan
 ) -> None:
     engine = ENGINES[name](str(program(tmp_path)))
+    extra = ["--numa", "1"] if name == "llama-cpp-python" else ["--temp", "1"]
     spec = engine.launch(
-        worker, host="h", port=0, api_key="very-secret", extra_args=["--temp", "1"]
+        seated(worker, engine), host="h", port=0, api_key="very-secret", extra_args=extra
     )
     assert spec.env["LLAMA_API_KEY"] == "very-secret"
     assert "very-secret" not in " ".join(spec.argv)
-    assert spec.argv[-2:] == ("--temp", "1")
+    assert spec.argv[-2:] == tuple(extra)
     assert spec.ready_path == "/health"
 
 

@@ -21,7 +21,7 @@ from local_swarm.engines import ENGINES, Engine, printed_sizes
 from local_swarm.engines.dry_run import dry_run
 from local_swarm.engines.throwaway import size_lines
 from local_swarm.models.facts import read_facts
-from tests.engines.conftest import DEADLINE_S, HOST, KEY, NATIVE
+from tests.engines.conftest import DEADLINE_S, HOST, KEY, NATIVE, seated
 from tests.engines.zoo import ZOO
 
 pytestmark = pytest.mark.engine
@@ -102,6 +102,23 @@ async def test_plan_dry_run_and_real_start_agree(
     said = by_kind(await dry_run(worker, installed, api_key=KEY, timeout_s=DEADLINE_S))
     assert_same(said, {kind: printed[kind] for kind in said})
     assert_planned(worker, installed, printed)
+
+
+@pytest.mark.parametrize("start", [Start(1), QUANTISED], ids=["plain", "q8_0"])
+@pytest.mark.parametrize("name", VARIED)
+async def test_a_server_without_a_dry_run_starts_as_planned(
+    name: str, start: Start, models: Path, worker: WorkerPlan
+) -> None:
+    engine = ENGINES["llama-cpp-python"]("")
+    if why := engine.available().reason:
+        pytest.skip(why)
+    path = models / f"{name}.gguf"
+    if not path.exists():
+        ZOO[name]().write(path)
+    worker = replace(seated(worker, engine), model_path=str(path), **start.settings)
+    spec = engine.launch(worker, host=HOST, port=0, api_key=KEY)
+    lines = await size_lines(spec, timeout_s=DEADLINE_S)
+    assert_planned(worker, engine, by_kind(printed_sizes(lines or ())))
 
 
 def assert_planned(worker: WorkerPlan, engine: Engine, printed: dict[str, int]) -> None:

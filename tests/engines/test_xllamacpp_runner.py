@@ -18,6 +18,7 @@ from local_swarm.engines.xllamacpp import RUNNER
 from local_swarm.engines.xllamacpp_flags import FLAGS, apply, parse
 from local_swarm.engines.xllamacpp_runner import make_params
 from local_swarm.engines.xllamacpp_values import cpu_range, experts_on_cpu, tensor_split
+from tests.engines.conftest import seated
 
 # Starts its arguments, says their pid, and waits to be killed.
 PARENT = """
@@ -99,7 +100,7 @@ def test_values_are_read_as_llama_cpp_reads_them() -> None:
 
 SAMPLES = {"-ctk": "q8_0", "-ctv": "q4_0", "-fa": "on", "--fit": "off", "-fit": "off"}
 SAMPLES |= {"-dev": "none", "-Cr": "0-1", "-Crb": "0-1", "-ts": "1,1"}
-SAMPLES |= {"--rope-scaling": "yarn", "--numa": "isolate"}
+SAMPLES |= {"--rope-scaling": "yarn", "--numa": "isolate", "--pooling": "mean"}
 SAMPLES |= {"--spec-type": "draft-simple", "-ctkd": "q8_0", "-ctvd": "q4_0"}
 SAMPLES |= {"--reasoning-format": "none", "--chat-template-kwargs": '{"a": 1}'}
 SAMPLES |= {"--samplers": "top_k;temperature", "--chat-template-file": os.devnull}
@@ -193,13 +194,15 @@ def test_the_runner_is_a_module_too() -> None:
     assert "gone.gguf" in done.stderr
 
 
-@pytest.fixture
-async def orphan(worker: Any) -> AsyncIterator[tuple[Any, int]]:
+@pytest.fixture(params=["xllamacpp", "llama-cpp-python"])
+async def orphan(request: Any, worker: Any) -> AsyncIterator[tuple[Any, int]]:
     """A child in its parent's arms: (the parent's process, the child's pid)."""
     if sys.platform != "linux":
         pytest.skip("the kernel of this system has no parent-death signal")
-    pytest.importorskip("xllamacpp")
-    spec = ENGINES["xllamacpp"]("").launch(worker, host="127.0.0.1", port=0, api_key="k")
+    engine = ENGINES[request.param]("")
+    if why := engine.available().reason:
+        pytest.skip(why)
+    spec = engine.launch(seated(worker, engine), host="127.0.0.1", port=0, api_key="k")
     parent = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", PARENT, *spec.argv),
         stdout=asyncio.subprocess.PIPE,

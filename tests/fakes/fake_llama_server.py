@@ -103,6 +103,10 @@ class Fake:
                 await responder.send(refusal.status, refusal.body, refusal.content_type)
         except Broken:
             await responder.cut()
+        except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as exc:
+            # As the engine: what it reads without checking is told in its JSON library's words.
+            message = f"[json.exception.type_error.302] {type(exc).__name__}: {exc}"
+            await responder.send(500, error_body(500, message, "server_error"))
 
     def check(self, request: Request) -> None:
         if time.monotonic() < self.ready_at:

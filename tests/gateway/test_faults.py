@@ -236,7 +236,7 @@ async def test_slots_come_back_when_a_request_is_cancelled_twice() -> None:
     async with swarm_of(Shape(script=fault(kind="hold", at_token=1))) as swarm:
         request = asyncio.ensure_future(swarm.chat("x"))
         await swarm.fake_until(lambda state: state["busy"] == 3)
-        (handler,) = [t for t in asyncio.all_tasks() if "Chat.handle" in _stack(t)]
+        (handler,) = [t for t in asyncio.all_tasks() if "Voted.handle" in _stack(t)]
         handler.cancel()
         await asyncio.sleep(0)
         handler.cancel()

@@ -39,7 +39,7 @@ async def test_a_vote_takes_the_voting_slots_and_a_title_the_lane() -> None:
     book = ledger(endpoint())
     (vote,) = await take(book, VOTE)
     (solo,) = await take(book, SOLO)
-    assert vote.slots == (0, 1, 2)
+    assert sorted(vote.slots) == [0, 1, 2]
     assert solo.slots == (3,)
 
 
@@ -136,6 +136,23 @@ async def test_a_vote_waits_while_fewer_than_the_quorum_are_there() -> None:
     assert len(await vote) == 2
 
 
+async def test_what_waits_for_workers_that_are_away_keeps_no_slot_from_others() -> None:
+    a, b = endpoint("w0", slots=1, lanes=0), endpoint("w1", slots=4, lanes=0)
+    book = Ledger()
+    book.sync([a], [a, b])
+    vote = asyncio.ensure_future(take(book, Need(want=2, minimum=2)))
+    together = asyncio.ensure_future(take(book, Need(want=2, together=True)))
+    await settled()
+    solo = await asyncio.wait_for(take(book, SOLO), 5)
+    book.release(solo)
+    book.release(await asyncio.wait_for(take(book, Need(want=1)), 5))
+    assert not vote.done()
+    assert not together.done()
+    book.sync([a, b], [a, b])
+    book.release(await vote)
+    book.release(await together)
+
+
 async def test_the_quorum_shrinks_with_workers_that_will_not_come_back() -> None:
     a = endpoint("w0", slots=2)
     book = ledger(a)
@@ -178,9 +195,19 @@ async def test_a_request_that_comes_again_goes_ahead_and_is_never_refused() -> N
 
 
 async def test_waiting_ends_with_the_deadline_and_leaves_no_trace() -> None:
-    book = ledger()
+    book = ledger(endpoint())
+    await take(book, VOTE)
     with pytest.raises(DeadlineExceeded):
         await book.acquire(VOTE, within_s=0.01)
+    assert book.waiting == 0
+
+
+async def test_a_swarm_without_a_worker_asks_to_come_again() -> None:
+    book = Ledger()
+    book.sync([], [endpoint()])
+    with pytest.raises(Overloaded) as caught:
+        await book.acquire(VOTE, within_s=0.01)
+    assert caught.value.retry_after_s >= 1
     assert book.waiting == 0
 
 
@@ -276,6 +303,28 @@ async def test_slots_together_do_not_starve_behind_solo_requests() -> None:
     book.release(waiting.result())
     book.release(await later)
     assert book.busy("w0") == 0
+
+
+async def test_slots_together_keep_the_lanes_that_they_need_from_later_solo_requests() -> None:
+    book = ledger(endpoint())
+    first = await take(book, Need(want=1))
+    waiting = asyncio.ensure_future(take(book, ALL))
+    few = asyncio.ensure_future(take(book, SOLO))
+    await settled()
+    assert not few.done()
+    book.release(first)
+    book.release(await waiting)
+    book.release(await few)
+
+
+async def test_slots_together_that_need_no_lane_leave_it_to_solo_requests() -> None:
+    book = ledger(endpoint())
+    first = await take(book, Need(want=1))
+    waiting = asyncio.ensure_future(take(book, Need(want=3, together=True)))
+    await settled()
+    book.release(await asyncio.wait_for(take(book, SOLO), 5))
+    book.release(first)
+    book.release(await waiting)
 
 
 async def test_a_vote_waits_behind_slots_together() -> None:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from local_swarm.gateway.length import (
+from local_swarm.domain.launch import Capabilities
+from local_swarm.errors import ContextExceeded
+from local_swarm.gateway.bounds import TEMPLATE_TOKENS, Counts, least_tokens, most_tokens
+from local_swarm.gateway.counting import (
+    ASKED_AT_ONCE,
     COUNT_PATH,
     TEMPLATE_PATH,
-    TEMPLATE_TOKENS,
     TOKENIZE_PATH,
-    Counts,
-    most_tokens,
+    Counting,
 )
-from tests.swarms import Shape, Swarm, message, swarm_of
+from local_swarm.gateway.ledger import Ledger
+from local_swarm.gateway.length import Length
+from local_swarm.gateway.upstream import Upstream
+from tests.gateway.posting import post
+from tests.swarms import Shape, Swarm, fleet_of, message, swarm_of
 
 CTX = 512
 WAYS = [{}, {"model": "fake:solo"}, {"swarm": {"stream": "leader"}}, {"n": 2}, {"temperature": 0}]
@@ -176,3 +185,122 @@ def test_the_size_of_an_image_says_nothing() -> None:
     content = [{"type": "text", "text": "what is this"}]
     assert most_tokens({"messages": [{"role": "user", "content": content}]}) is not None
     assert most_tokens({"messages": [{"role": "user", "content": [*content, image]}]}) is None
+
+
+async def test_what_no_vocabulary_could_make_short_enough_is_refused_uncounted() -> None:
+    async with swarm_of(Shape(ctx=CTX, token_bytes=16)) as swarm:
+        status, body = await swarm.chat("word " * 2 * CTX * 16)
+        counts = (await swarm.fake())["counts"]
+    assert status == 400
+    assert body["error"]["code"] == "exceed_context_size_error"
+    assert body["error"]["n_prompt_tokens"] == (10 * CTX * 16 - 1) // 16  # at least so many
+    assert counts.keys() <= {"/health"}
+
+
+@pytest.mark.parametrize(
+    ("message", "least"),
+    [
+        ({"role": "user", "content": "x" * 100}, 10),
+        ({"role": "tool", "content": [{"type": "text", "text": "x" * 100}]}, 10),
+        ({"role": "user", "content": " " * 100}, 0),
+        ({"role": "assistant", "content": "x" * 100}, 0),
+        ({"role": "user", "content": None}, 0),
+    ],
+)
+def test_only_what_every_template_writes_counts_as_the_least(
+    message: dict[str, Any], least: int
+) -> None:
+    assert least_tokens({"messages": [message]}, 10) == least
+    assert least_tokens({"messages": [message]}, 0) == 0
+
+
+async def test_a_large_prompt_that_nobody_counts_in_time_is_refused() -> None:
+    script = {"faults": [{"kind": "hang", "path": COUNT_PATH}]}
+    async with swarm_of(Shape(ctx=CTX, script=script), chat={"length_s": 0.1}) as swarm:
+        status, body = await swarm.chat("word " * CTX * 2)
+        assert await asked(swarm) == 0
+    assert status == 400
+    assert "too many to be counted" in body["error"]["message"]
+    assert "n_prompt_tokens" not in body["error"]  # nobody knows
+
+
+async def test_a_count_keeps_its_place_until_the_worker_has_ended_it() -> None:
+    script = {"faults": [{"kind": "hold", "path": COUNT_PATH}]}
+    async with swarm_of(Shape(ctx=CTX, script=script), chat={"length_s": 0.1}) as swarm:
+        for _ in range(ASKED_AT_ONCE + 2):
+            assert (await swarm.chat("hello"))[0] == 200
+        assert (await swarm.fake())["counts"][COUNT_PATH] == ASKED_AT_ONCE
+        await swarm.script({})
+        await swarm.release()
+        await swarm.fake_until(lambda state: state["busy"] == 0)
+        status, body = await swarm.chat("word " * CTX)
+        assert status == 400
+        assert body["error"]["n_prompt_tokens"] > CTX
+
+
+async def test_counts_of_all_apis_share_the_places() -> None:
+    script = {"faults": [{"kind": "hold", "path": COUNT_PATH}]}
+    async with swarm_of(Shape(ctx=CTX, script=script), chat={"length_s": 0.1}) as swarm:
+        counts = [
+            asyncio.ensure_future(post(swarm, "/v1/messages/count_tokens", message("hello")))
+            for _ in range(ASKED_AT_ONCE)
+        ]
+        await swarm.fake_until(lambda state: state["counts"].get(COUNT_PATH) == ASKED_AT_ONCE)
+        assert (await swarm.chat("hello"))[0] == 200
+        assert (await swarm.fake())["counts"][COUNT_PATH] == ASKED_AT_ONCE
+        await swarm.release()
+        assert [status for status, _ in await asyncio.gather(*counts)] == [200] * ASKED_AT_ONCE
+
+
+async def test_an_engine_that_cannot_count_says_itself_what_is_too_long() -> None:
+    async with swarm_of(Shape(ctx=CTX, capabilities=Capabilities(tokens=False))) as swarm:
+        assert (await swarm.chat("hello"))[0] == 200
+        status, body = await swarm.chat("word " * CTX)
+        state = await swarm.fake()
+    assert (status, body["error"]["type"]) == (400, "exceed_context_size_error")
+    assert not {COUNT_PATH, TEMPLATE_PATH, TOKENIZE_PATH} & state["counts"].keys()
+    assert len(state["requests"]) == 2
+
+
+@asynccontextmanager
+async def length_of(shape: Shape) -> AsyncIterator[Length]:
+    async with fleet_of(shape) as fleet:
+        ledger = Ledger()
+        ledger.sync(fleet.endpoints(), fleet.expected())
+        yield Length("fake", fleet, Counting(fleet, ledger, Upstream()))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "most"),
+    [
+        ("word " * 10, 52),
+        ([1, 2, 3], 3),
+        (["word " * 3, "word " * 10, [1]], 52),
+        ([1, "word ", 2], 9),
+        (None, None),
+        ([{"prompt_string": "x", "multimodal_data": []}], None),
+    ],
+)
+async def test_a_plain_prompt_is_bounded_by_its_bytes(prompt: object, most: int | None) -> None:
+    async with length_of(Shape(ctx=CTX)) as length:
+        assert await length.check_prompt(prompt, within_s=5) == most
+
+
+@pytest.mark.parametrize("prompt", ["word " * CTX, ["x", "word " * CTX], [7] * CTX])
+async def test_a_plain_prompt_that_is_too_long_is_refused(prompt: object) -> None:
+    async with length_of(Shape(ctx=CTX)) as length:
+        with pytest.raises(ContextExceeded) as caught:
+            await length.check_prompt(prompt, within_s=5)
+    assert caught.value.extra["n_prompt_tokens"] >= CTX
+    assert caught.value.param == "prompt"
+
+
+async def test_where_slots_share_a_pool_every_prompt_is_counted() -> None:
+    body = message("word " * 10)
+    async with length_of(Shape(ctx=8192)) as split, length_of(Shape(ctx=8192, pool=9000)) as pooled:
+        bound = await split.check_chat(body, "a", within_s=5)
+        counted = await pooled.check_chat(body, "a", within_s=5)
+        assert await pooled.check_prompt("word " * 10, within_s=5) == 11
+    assert bound is not None
+    assert counted is not None
+    assert bound > TEMPLATE_TOKENS > counted > 10

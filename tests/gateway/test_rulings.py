@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from local_swarm.gateway import ballots
+from local_swarm.gateway.stream import Pace
 from tests.swarms import Shape, Swarm, message, swarm_of
 
 PARAMETERS = {
@@ -158,6 +159,14 @@ async def test_a_model_that_cannot_keep_the_rules_is_a_422_after_one_more_try(
         assert response.headers["X-Swarm-Error-Source"] == "worker"
         assert len(await requests(swarm)) == 2
         await swarm.fake_until(lambda state: state["busy"] == 0)
+
+
+async def test_a_stream_whose_200_is_out_ends_in_an_answer_and_not_in_an_error() -> None:
+    pace = {"pace": Pace(first_byte_s=0.001, keepalive_s=5.0)}
+    async with swarm_of(Shape(script={"answers": [TALK]}), chat=pace) as swarm:
+        whole, facts = await streamed(swarm, tools=TOOLS, tool_choice="required")
+    assert whole["content"] == TALK
+    assert "No answer keeps the request's rules." in facts["reasons"]
 
 
 async def test_a_wrong_call_that_was_only_offered_goes_to_the_client_after_one_more_try() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from local_swarm.domain.launch import Capabilities
-from local_swarm.gateway.length import COUNT_PATH
+from local_swarm.gateway.counting import COUNT_PATH
 from local_swarm.gateway.stream import Pace
 from tests.swarms import MODEL, PATIENCE_S, Shape, swarm_of
 
@@ -66,7 +66,7 @@ async def test_a_worker_is_asked_once_for_all_its_slots_by_a_stream() -> None:
         await swarm.chat("hello")
         (request,) = (await swarm.fake())["requests"]
     body = request["body"]
-    assert (body["n"], body["stream"], body["id_slot"], body["model"]) == (3, True, 0, MODEL)
+    assert (body["n"], body["stream"], body["id_slot"], body["model"]) == (3, True, 2, MODEL)
     assert body["temperature"] == 0.8
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,6 +66,19 @@ class GgufFile:
         data += self.tensors[-1].size if self.tensors else 0
         lead = padded(len(header), self.alignment) - len(header) if self.tensors else 0
         return header + bytes(max(0, lead + data - self.missing))
+
+
+def with_noise(file: GgufFile, seed: int = 0) -> bytes:
+    """The whole file with weights that are all different, and small: a model that says something,
+    and the same in every run."""
+    header, dice = file.header(), random.Random(seed)
+    body = bytearray(bytes(padded(len(header), file.alignment) - len(header)))
+    for tensor in file.tensors:
+        letter = {F32_TENSOR: "f", F16_TENSOR: "e"}[tensor.type_id]
+        count = tensor.size // struct.calcsize(letter)
+        data = struct.pack(f"<{count}{letter}", *(dice.gauss(0, 0.1) for _ in range(count)))
+        body += data + bytes(padded(len(data), file.alignment) - len(data))
+    return header + bytes(body)
 
 
 def padded(size: int, alignment: int) -> int:

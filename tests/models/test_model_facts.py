@@ -4,6 +4,7 @@ import pytest
 
 from local_swarm.errors import ModelError
 from local_swarm.models import read_facts
+from tests.engines.small_models import encoder
 from tests.models.gguf_files import ARRAY, I32, Typed, small_llama
 
 
@@ -59,6 +60,12 @@ def test_the_vocabulary_is_counted_where_it_is(facts):
     assert facts(tokenizer__ggml__tokens=None).vocab_size == 40  # from the embedding's shape
 
 
+def test_the_longest_token_is_known_in_bytes(facts):
+    words = ["a", "\u2581\u2581", "b" * 5]
+    assert facts(tokenizer__ggml__tokens=words).longest_token == 6
+    assert facts(tokenizer__ggml__tokens=None).longest_token == 0
+
+
 def test_a_model_without_a_template_or_name_says_so(facts):
     found = facts(tokenizer__chat_template=None, general__name=None)
     assert not found.has_chat_template
@@ -96,3 +103,29 @@ def test_experts_are_counted(facts):
 def test_headers_that_make_no_sense_are_refused_by_key(facts, changes, said):
     with pytest.raises(ModelError, match=said):
         facts(**changes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "purpose", "pooling"),
+    [
+        (None, "chat", ""),
+        (0, "chat", ""),
+        (1, "embedding", "mean"),
+        (2, "embedding", "cls"),
+        (3, "embedding", "last"),
+        (4, "rerank", "rank"),
+        (9, "chat", ""),
+    ],
+)
+def test_a_file_that_says_how_to_pool_was_made_for_vectors(facts, kind, purpose, pooling):
+    found = facts(llama__pooling_type=kind)
+    assert (found.purpose, found.pooling, found.causal) == (purpose, pooling, True)
+
+
+def test_an_encoder_makes_vectors_whatever_it_says(tmp_path):
+    file = encoder()
+    del file.keys["bert.pooling_type"]
+    path = tmp_path / "model.gguf"
+    path.write_bytes(file.encode())
+    found = read_facts(path)
+    assert (found.purpose, found.pooling, found.causal) == ("embedding", "", False)

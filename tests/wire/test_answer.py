@@ -6,9 +6,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_swarm.wire.answer import Assembly, Envelope, chunks, completion
+from local_swarm.wire.answer import Assembly
+from local_swarm.wire.choices import ChatReply
+from local_swarm.wire.family import Envelope
 
-ENVELOPE = Envelope(id="chatcmpl-x", created=1, model="m", swarm={"voters": 2})
+ENVELOPE = Envelope(id="chatcmpl-x", created=1, model="m")
+SWARM = {"voters": 2}
 
 
 def delta(index: int = 0, finish: str | None = None, **delta: Any) -> dict[str, Any]:
@@ -27,7 +30,8 @@ def assembled(*events: dict[str, Any], choices: int = 1) -> Assembly:
 
 
 def parsed(assembly: Assembly, *, include_usage: bool = False) -> list[Any]:
-    raw = b"".join(chunks(assembly.answers, ENVELOPE, include_usage=include_usage)).decode()
+    reply = ChatReply(ENVELOPE, include_usage=include_usage)
+    raw = b"".join(reply.replay(assembly.answers, SWARM)).decode()
     *events, done = [line[6:] for line in raw.split("\n") if line]
     assert done == "[DONE]"
     return [json.loads(event) for event in events]
@@ -68,7 +72,8 @@ def test_tool_call_fragments_become_whole_calls() -> None:
         (0, "c1", "function", "ls"),
         (1, "c2", "function", "cat"),
     ]
-    message = completion(assembly.answers, ENVELOPE)["choices"][0]["message"]
+    whole = ChatReply(ENVELOPE, include_usage=False).whole(assembly.answers, SWARM)
+    message = whole["choices"][0]["message"]
     assert message["content"] is None
     assert message["tool_calls"][0]["function"] == {"name": "ls", "arguments": "{}"}
 

@@ -65,6 +65,7 @@ def test_a_client_that_sets_sampling_keeps_it() -> None:
     assert temperature() == 0.8
     assert temperature(temperature=0.1) == 0.1
     assert temperature(top_p=0.5) is None
+    assert temperature(temperature=None, top_p=None) == 0.8
 
 
 def test_a_clients_seed_is_spread_over_the_voters() -> None:

@@ -22,6 +22,27 @@ def test_any_split_of_the_bytes_gives_the_same_events(
     assert got == events
 
 
+@given(EVENTS, st.data())
+def test_events_without_anything_between_come_out_as_they_went_in(
+    events: list[bytes], data: st.DataObject
+) -> None:
+    raw = sse.encode_events(events)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=3)))
+    decoder = sse.SSEDecoder()
+    got = []
+    for start, stop in zip([0, *cuts], [*cuts, len(raw)], strict=True):
+        got += decoder.feed(raw[start:stop])
+    assert got == events
+
+
+@given(st.lists(st.sampled_from([b"data: a", b"data:b", b"", b": c", b"data: "]), max_size=8))
+def test_events_cut_apart_at_once_are_those_read_line_by_line(lines: list[bytes]) -> None:
+    raw = b"".join(line + b"\n" for line in lines)
+    slowly = sse.SSEDecoder()
+    one_by_one = [event for line in lines for event in slowly.feed(line + b"\n")]
+    assert sse.SSEDecoder().feed(raw) == one_by_one
+
+
 def test_several_data_lines_are_one_event_and_other_fields_are_passed_over() -> None:
     raw = b"event: x\nid: 1\ndata:a\ndata: b\n\n"
     assert list(sse.SSEDecoder().feed(raw)) == [b"a\nb"]

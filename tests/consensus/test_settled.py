@@ -1,0 +1,87 @@
+"""When a vote is decided although answers are missing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from local_swarm.consensus import settled, vote
+from local_swarm.consensus.ballot import prepare
+from local_swarm.consensus.strategies.registry import STRATEGIES
+from local_swarm.domain.candidate import Candidate, ToolCall
+from tests.consensus.test_laws import MAJORITIES, PROMPT, answers
+
+VOTES = ["auto", "ast", "fuzzy"]
+LS = Candidate("", (ToolCall("1", "ls", "{}"),))
+CAT = Candidate("", (ToolCall("1", "cat", "{}"),))
+data_answers = st.sampled_from(
+    [LS, CAT, '{"a": 1}', '{"a": 1.0}', '{"b": 2}', "[1]", "Talk.", "```json\n{\n```", ""]
+)
+some = st.one_of(
+    answers,
+    st.sampled_from([spelling for spellings in MAJORITIES for spelling in spellings]),
+    data_answers,
+)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_what_is_settled_no_further_answer_changes(strategy: str, data: st.DataObject) -> None:
+    kind = data.draw(st.sampled_from([some, data_answers, st.sampled_from(MAJORITIES[0])]))
+    arrived = data.draw(st.lists(kind, min_size=1, max_size=6))
+    copies = data.draw(st.integers(0, 4))
+    arrived += [arrived[0]] * copies
+    missing = data.draw(st.integers(1, 4))
+    if not settled(PROMPT, arrived, missing, strategy=strategy):
+        return
+    further = data.draw(
+        st.one_of(
+            st.lists(some, min_size=missing, max_size=missing),
+            some.map(lambda one: [one] * missing),
+        )
+    )
+    forms = [entry.form.key for entry in prepare(PROMPT, [*arrived, *further]).entries]
+    before = forms[vote(PROMPT, arrived, strategy=strategy).index]
+    assert forms[vote(PROMPT, [*arrived, *further], strategy=strategy).index] == before
+
+
+@pytest.mark.parametrize("strategy", VOTES)
+@pytest.mark.parametrize("spellings", MAJORITIES)
+def test_more_than_half_that_say_the_same_settle_a_vote(
+    strategy: str, spellings: list[str | Candidate]
+) -> None:
+    three = [spellings[0], spellings[-1], spellings[0]]
+    assert settled(PROMPT, three, 2, strategy=strategy)
+    assert not settled(PROMPT, three, 3, strategy=strategy)
+
+
+@pytest.mark.parametrize("strategy", VOTES)
+def test_answers_that_say_nothing_do_not_count(strategy: str) -> None:
+    assert settled(PROMPT, ["", "return a", "return a"], 1, strategy=strategy)
+
+
+@pytest.mark.parametrize("strategy", VOTES)
+def test_a_broken_majority_may_still_be_beaten(strategy: str) -> None:
+    broken = "def f(a, b:\n    return"
+    assert not settled(PROMPT, [broken] * 4, 1, strategy=strategy)
+
+
+def test_a_lead_in_calls_settles_where_it_cannot_be_made_up() -> None:
+    others = [Candidate("", (ToolCall("1", name, "{}"),)) for name in "abc"]
+    assert settled(PROMPT, [LS, LS, LS, *others], 1, strategy="auto")
+    assert not settled(PROMPT, [LS, LS, LS, *others], 2, strategy="auto")
+    assert not settled(PROMPT, [LS, LS, LS, *others], 1, strategy="fuzzy")
+
+
+def test_a_lead_in_data_settles_nothing_where_most_answers_are_something_else() -> None:
+    texts = ["Sure.", "It is done.", "I cannot say.", "Ask me later."]
+    assert not settled(PROMPT, [LS, LS, LS, *texts], 1, strategy="auto")
+    assert not settled(PROMPT, [LS, LS, LS, *texts[:2]], 1, strategy="auto")
+    assert settled(PROMPT, [LS, LS, LS, LS, *texts[:2]], 1, strategy="auto")
+
+
+@pytest.mark.parametrize("strategy", ["fastest", "off"])
+def test_where_the_order_decides_nothing_is_settled(strategy: str) -> None:
+    assert not settled(PROMPT, ["same"] * 4, 1, strategy=strategy)
