@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractContextManager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -27,16 +28,19 @@ Attribute = str | int | float | bool
 CARRIED = ("traceparent", "tracestate")
 
 
-@contextlib.contextmanager
 def span(
     name: str, headers: Mapping[str, str] | None = None, **attributes: Attribute
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """A span around the block, below the one that is open. `headers` are a request's own: the
     `traceparent` (W3C) in them is the parent. An exception that leaves the block marks it with its
     type alone: its message may quote the request."""
-    if not HAVE_OTEL:
-        yield
-        return
+    return _span(name, headers, attributes) if _is_told() else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _span(
+    name: str, headers: Mapping[str, str] | None, attributes: Mapping[str, Attribute]
+) -> Iterator[None]:
     carried = {key: headers[key] for key in CARRIED if key in headers} if headers else None
     context = propagate.extract(carried) if carried else None
     opened = _tracer().start_as_current_span(
@@ -56,7 +60,7 @@ def span(
 
 def describe(**attributes: Attribute) -> None:
     """Adds to the span that is open."""
-    if HAVE_OTEL:
+    if _is_told():
         trace.get_current_span().set_attributes(_named(attributes))
 
 
@@ -79,6 +83,13 @@ def traced(
         return run
 
     return decorate
+
+
+def _is_told() -> bool:
+    """Whether anybody hears of spans: the API alone has no provider but its own placeholder."""
+    if not HAVE_OTEL:
+        return False
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
 def _tracer() -> Tracer:
