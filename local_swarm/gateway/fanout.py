@@ -94,7 +94,8 @@ class Fanout:
         finally:
             cut = not all(task.done() for task in tasks)
             try:
-                await cancel(tasks)
+                if cut:
+                    await cancel(tasks)
             finally:
                 self._ledger.release(leases, cut=cut)
         if ended is Ended.ALL:
@@ -195,11 +196,11 @@ class Fanout:
             endpoint, ask.request.path, body, within_s=ask.within_s, accepted=ask.accepted
         )
         async with stream as events:
-            async for data in events:
-                event = parse_event(data)
-                assembly.take(event, time.monotonic() - started)
-                if event.get("usage"):
-                    collected.hear(a for a in assembly.answers if _is_over(a))
+            async for batch in events.batches:
+                for event in map(parse_event, batch):
+                    assembly.take(event, time.monotonic() - started)
+                    if event.get("usage"):
+                        collected.hear(a for a in assembly.answers if _is_over(a))
         if not assembly.complete:
             raise Lost(f"{endpoint.id} ended the stream before the answer")
 

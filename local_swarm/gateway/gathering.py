@@ -146,6 +146,9 @@ async def gather(
     deadline: float,
 ) -> Ended:
     """Waits until all tasks have ended, or may be left behind. Cancels none of them."""
+    if ask.want == 1:  # nothing can end it early
+        _, late = await asyncio.wait(tasks, timeout=max(0.0, deadline - time.monotonic()))
+        return Ended.DEADLINE if late else Ended.ALL
     watch = asyncio.create_task(_watch(ask, collected, patience), name="watch-answers")
     work = asyncio.create_task(asyncio.wait(tasks), name="all-answers")
     try:
