@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from local_swarm.budget.case import Case
+from local_swarm.budget.case import Case, Layout
 from local_swarm.budget.limits import Limits
 from local_swarm.budget.offer import Offer
-from local_swarm.budget.seating import CPU_VOTERS, Seating
+from local_swarm.budget.prompt_cache import longest_pair
+from local_swarm.budget.seating import CPU_VOTERS, GPU_VOTERS, Seating
 from local_swarm.budget.wishes import Wishes
 from local_swarm.domain.memory import MIB, format_bytes
 from local_swarm.domain.model import ModelFacts
@@ -44,13 +45,14 @@ def layout(seating: Seating, wishes: Wishes) -> str:
     return f"{workers} with {slots} ({why}): {voters}, {rest}."
 
 
-def fewer_processes(seating: Seating, wishes: Wishes, cores: int) -> Iterator[str]:
+def fewer_processes(layout: Layout, wishes: Wishes, cores: int) -> Iterator[str]:
     """Says so when the cores, not the memory, set the number of voting processes."""
-    auto = wishes.in_processes and wishes.workers == wishes.voters == "auto"
-    if auto and seating.voters < CPU_VOTERS:
+    auto = wishes.workers == wishes.voters == "auto" and not wishes.tensor_split
+    default = GPU_VOTERS if layout.grouping[0] else CPU_VOTERS
+    if wishes.in_processes and auto and layout.seating.voters < default:
         yield (
-            f"{seating.workers} processes instead of {CPU_VOTERS}: each needs a thread of its own,"
-            f" and there are {cores} cores."
+            f"{layout.seating.workers} processes instead of {default}: each needs a thread of"
+            f" its own, and there are {cores} cores."
         )
 
 
@@ -180,22 +182,26 @@ def spare(offer: Offer, model: ModelFacts, wishes: Wishes, asked: int) -> Iterat
     yield f"{names} stays free: {why}, and {offer.layout.seating.voters} voters are enough."
 
 
-def prompt_cache(offer: Offer, saved: int) -> Iterator[str]:
-    """How much of the conversations that left their slots is kept; `saved` is bytes of a whole
-    one. Two that take turns in a slot both lie in the cache for a moment."""
-    worker = offer.workers[0]
-    kept = worker.cache_ram_mib * MIB
-    if not (kept and saved):
+def prompt_cache(workers: Sequence[WorkerPlan], saved: Callable[[int], int]) -> Iterator[str]:
+    """How much of the conversations that left their slots is kept; `saved` gives the bytes of one
+    of so many tokens. Two that take turns in a slot both lie in the cache for a moment."""
+    worker = workers[0]
+    kept, whole = worker.cache_ram_mib * MIB, saved(worker.ctx)
+    if not (kept and whole):
         return
-    size = f"{format_bytes(kept)} of RAM{' each' if len(offer.workers) > 1 else ''}"
-    if kept >= 2 * saved:
-        many = str(kept // saved) if kept < MOST_KEPT * saved else f"{MOST_KEPT} or more"
+    size = f"{format_bytes(kept)} of RAM{' each' if len(workers) > 1 else ''}"
+    if kept >= 2 * whole:
+        many = str(kept // whole) if kept < MOST_KEPT * whole else f"{MOST_KEPT} or more"
         yield f"{size} keep {many} whole conversations that take turns in a slot."
-    else:
-        tokens = worker.ctx * kept // (2 * saved) // 100 * 100
+    elif tokens := longest_pair(kept, worker.ctx, saved):
         yield (
             f"{size} keep conversations that take turns in a slot; two of more than about {tokens}"
             " tokens are read anew at each turn."
+        )
+    else:
+        yield (
+            f"{size} are too little for two conversations of any length: those that take turns in"
+            " a slot are read anew at each turn."
         )
 
 

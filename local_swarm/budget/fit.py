@@ -1,13 +1,15 @@
 """From a host, models and wishes to the plan that runs. Pure, and the same every time.
 
-Models are tried best first, each with the layouts that give the user all that was asked for, in an
-f16 cache and else in q8_0; only where no model fits, something is given up, in this order: voters,
-the lane, length of context. Where that does not do, experts go to RAM, then layers, then the whole
-model; and where one of these ways runs a much better model, it is taken too (`MUCH_BETTER`).
+Models are tried best first, each with the layouts that give the user all that was asked for, with
+cells of its own for each slot, else in one pool, else in a pool of q8_0; only where no model fits,
+something is given up, in this order: voters, the lane, length of context. Where that does not do,
+experts go to RAM, then layers, then the whole model; and where one of these ways runs a much better
+model, it is taken too (`MUCH_BETTER`).
 
 For one model more memory never gives a way that comes later, nor in the same way less of context up
-to what was asked, voters, lane and f16. Context beyond what was asked grows
-into what is left, and may shrink where more memory pays for an f16 cache or another worker.
+to what was asked, voters, lane, f16 and cells of its own for each slot. Context beyond what was
+asked, and a pool, grow into what is left, and may shrink where more memory pays for one of these or
+for another worker.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 from local_swarm.budget import explain
@@ -84,7 +85,7 @@ class Fitter:
 
     def experts_in_ram(self, *, traded: bool = False) -> Offer | None:
         """All that was asked for with some experts in RAM; `traded`: with the least of the rest."""
-        if not self.maker.model.experts_used:
+        if not (self.maker.model.experts_used and self.case.wishes.can.experts_in_ram):
             return None
         return self._offloaded(self.maker.experts_in_ram, traded)
 
@@ -189,7 +190,7 @@ class Fitter:
         yield from explain.memory(case.limits)
         yield explain.layout(chosen.layout.seating, case.wishes)
         yield from explain.placement(chosen.workers, self.maker.all_layers)
-        yield from explain.fewer_processes(first.layout.seating, case.wishes, case.cores)
+        yield from explain.fewer_processes(first.layout, case.wishes, case.cores)
         yield from explain.purpose(model, case.wishes)
         yield explain.context(self.ctx, case.wishes, model)
         yield from explain.trades(first, chosen)
@@ -197,7 +198,8 @@ class Fitter:
             yield explain.longer(chosen.ctx, offer.ctx)
         yield from explain.idle(chosen, case)
         yield from explain.spare(chosen, model, case.wishes, self.ctx)
-        yield from explain.prompt_cache(chosen, self.maker.pricer.saved_bytes(chosen.workers[0]))
+        saved = partial(self.maker.pricer.saved_bytes, chosen.workers[0])
+        yield from explain.prompt_cache(chosen.workers, saved)
         yield explain.threads(chosen.workers, case.cores)
         compute = self.maker.pricer.compute(chosen.workers[0], chosen.groups[0])
         yield from notes(model, compute)

@@ -129,7 +129,7 @@ class Maker:
         if self.case.wishes.cache_ram_mib != "auto" or not (first.cache_ram_mib and offer.fits):
             return offer
         left = self.case.limits.ram.usable_bytes - offer.planned[CPU_DEVICE]
-        grown = grown_mib(self.pricer.saved_bytes(first), count, left)
+        grown = grown_mib(self.pricer.saved_bytes(first, first.ctx), count, left)
         workers = [
             self._with_parts(replace(worker, cache_ram_mib=grown), group, first=not number)
             for number, (worker, group) in enumerate(zip(offer.workers, offer.groups, strict=True))

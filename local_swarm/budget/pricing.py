@@ -111,13 +111,13 @@ class Pricer:
             if with_weights or part.kind not in MAPPED or part.device != CPU_DEVICE
         )
 
-    def saved_bytes(self, worker: WorkerPlan) -> int:
-        """The most that one conversation of a whole slot takes in the prompt cache."""
+    def saved_bytes(self, worker: WorkerPlan, tokens: int) -> int:
+        """The most that one conversation of so many tokens takes in the worker's prompt cache."""
         setting, draft = setting_of(worker), self.beside.draft
         return saved_bytes(
             self.model,
             setting,
-            worker.ctx,
+            tokens,
             worker.ctx_checkpoints,
             draft=draft,
             draft_setting=draft_setting(setting) if draft else None,

@@ -13,6 +13,9 @@ xllamacpp 2026.10.11549 does the same.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Callable
+
 from local_swarm.budget.beside import partial_bytes, sequence_bytes, state_bytes_of
 from local_swarm.budget.context import Setting
 from local_swarm.domain.memory import MIB
@@ -23,6 +26,8 @@ LEAST_MIB = 256
 CONVERSATIONS = 4
 SHARE = 2
 """Not more than the half of what is left in RAM."""
+LENGTHS = 100
+"""Lengths of conversations are told in such steps of tokens."""
 
 
 def saved_bytes(
@@ -55,3 +60,12 @@ def grown_mib(saved: int, workers: int, left_bytes: int) -> int:
     wanted = -(-CONVERSATIONS * saved // MIB)
     room = LEAST_MIB + left_bytes // (SHARE * workers * MIB)
     return max(LEAST_MIB, min(wanted, room))
+
+
+def longest_pair(limit_bytes: int, ctx: int, saved: Callable[[int], int]) -> int:
+    """How long, in tokens, two conversations may be that both fit the limit; 0 for no length.
+
+    `saved` gives the bytes of one of so many tokens, and never falls.
+    """
+    lengths = range(LENGTHS, ctx + 1, LENGTHS)
+    return LENGTHS * bisect_right(lengths, limit_bytes, key=lambda tokens: 2 * saved(tokens))

@@ -24,6 +24,7 @@ class Capabilities:
     # What a plan must know.
     parallel: bool = True  # a worker can have several slots
     prompt_cache: bool = True  # prompts and checkpoints of slots are kept in RAM
+    experts_in_ram: bool = True  # experts can stay in RAM with the other layers on an accelerator
     process_bytes: int = 24 * MIB  # of a child besides what it prints, for its program
 
 

@@ -38,6 +38,7 @@ CAPABILITIES = Capabilities(
     tokens=False,
     parallel=False,
     prompt_cache=False,
+    experts_in_ram=False,
     process_bytes=72 * MIB,  # Python and its packages: 61 MiB at ready, 65 after answers
 )
 

@@ -208,7 +208,7 @@ def worth(plan, model, asked, host):
     on_gpu = first.devices != ("cpu",)
     whole = first.gpu_layers > model.layers and not first.cpu_moe_layers
     way = 1 if not on_gpu else 3 if whole or asked.gpu_layers != "auto" else 0 if traded else 2
-    kept = plan.voters, first.lanes, first.cache_type_k == "f16"
+    kept = plan.voters, first.lanes, first.cache_type_k == "f16", not first.pool
     return way, promised, *kept
 
 

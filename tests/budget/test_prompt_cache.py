@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
-from local_swarm.budget import Wishes, plan
+from local_swarm.budget import Wishes, plan, setting_of
 from local_swarm.budget.beside import partial_bytes
 from local_swarm.budget.context import Setting
-from local_swarm.budget.prompt_cache import CONVERSATIONS, LEAST_MIB, grown_mib, saved_bytes
+from local_swarm.budget.explain import prompt_cache as said_of_it
+from local_swarm.budget.prompt_cache import (
+    CONVERSATIONS,
+    LEAST_MIB,
+    grown_mib,
+    longest_pair,
+    saved_bytes,
+)
 from local_swarm.domain.memory import GIB, MIB
 from local_swarm.domain.model import Window
 from local_swarm.domain.plan import Plan, WorkerPlan
@@ -113,3 +121,41 @@ def test_workers_that_differ_in_nothing_but_their_cache_are_alike() -> None:
 )
 def test_the_limit(saved_mib: int, workers: int, left_mib: int, expected: int) -> None:
     assert grown_mib(saved_mib * MIB, workers, left_mib * MIB) == expected
+
+
+@pytest.mark.parametrize(
+    ("fixed", "limit", "expected"),
+    [(0, 20_000, 1000), (0, 19_999, 900), (9000, 20_000, 100), (9950, 20_000, 0), (0, 10**9, 4000)],
+)
+def test_the_longest_two_that_have_room(fixed: int, limit: int, expected: int) -> None:
+    """What a conversation takes does not grow with its length alone."""
+    assert longest_pair(limit, 4096, lambda tokens: fixed + 10 * tokens) == expected
+    assert 2 * (fixed + 10 * expected) <= limit or expected == 0
+
+
+def test_state_that_leaves_no_room_for_two_is_said_to() -> None:
+    """As Qwen3 Next: its state and checkpoints are 226 MiB at the first token."""
+    workers = planned(cache_ram_mib=312).workers
+    (told,) = said_of_it(workers, lambda tokens: 226 * MIB + 24 * 1024 * tokens)
+    assert told == (
+        "312.0 MiB of RAM are too little for two conversations of any length: those that take"
+        " turns in a slot are read anew at each turn."
+    )
+
+
+def test_the_length_that_is_said_counts_windows_and_checkpoints_once() -> None:
+    """They are as large for a short conversation as for a long one."""
+    model = replace(
+        dense("gemma3", layers=24, embedding=1024, heads_kv=8, vocab=32000, weights=2 * GIB),
+        window=Window(size=1024),
+    )
+    made = plan(machine(64 * GIB), model, Wishes(cache_ram_mib=200), model_id="m")
+    (said,) = (r for r in made.reasons if "take turns in a slot" in r)
+    found = re.search(r"two of more than about (\d+) tokens", said)
+    assert found
+    worker, tokens = made.workers[0], int(found[1])
+    sizes = [
+        2 * saved_bytes(model, setting_of(worker), n, worker.ctx_checkpoints)
+        for n in (tokens, tokens + 100)
+    ]
+    assert sizes[0] <= 200 * MIB < sizes[1]

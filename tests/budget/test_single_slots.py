@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,10 +10,10 @@ import pytest
 from local_swarm.budget import Wishes, plan
 from local_swarm.budget.seating import Seating, seatings
 from local_swarm.domain.launch import Capabilities
-from local_swarm.domain.memory import MIB
+from local_swarm.domain.memory import GIB, MIB
 from local_swarm.errors import UsageError
 from tests.budget.samples import dense, machine
-from tests.budget.test_gpu_plan import QWEN_7B, gpu, with_gpus
+from tests.budget.test_gpu_plan import EXPERTS, QWEN_7B, gpu, with_gpus
 
 SINGLE = Capabilities(parallel=False, prompt_cache=False, process_bytes=72 * MIB)
 
@@ -86,3 +87,34 @@ def test_a_gpu_too_small_for_all_voters_has_fewer() -> None:
     found = plan(with_gpus(gpu(0, 24)), QWEN_7B, Wishes(can=SINGLE), model_id="m")
     assert 1 <= len(found.workers) < 5
     assert found.voters == len(found.workers)
+
+
+def test_no_experts_stay_in_ram_where_the_engine_cannot_leave_them_there() -> None:
+    """It would refuse the plan; layers in RAM it can do."""
+    host = with_gpus(gpu(0, 14), ram=64 * GIB)
+    with_experts, without = (
+        plan(host, EXPERTS, Wishes(can=can, workers=1, ctx=4096), model_id="m").workers[0]
+        for can in (SINGLE, replace(SINGLE, experts_in_ram=False))
+    )
+    assert with_experts.cpu_moe_layers > 0
+    assert without.cpu_moe_layers == 0
+    assert without.devices == ("CUDA0",)
+    assert 0 < without.gpu_layers < EXPERTS.layers + 1
+
+
+@pytest.mark.parametrize("wishes", [{"can": SINGLE}, {"layout": "processes"}])
+def test_fewer_voters_for_want_of_cores_are_told_on_a_gpu_too(wishes: dict[str, Any]) -> None:
+    few = replace(with_gpus(gpu(0, 80)), cpu=machine(physical=4, logical=4).cpu)
+    found = plan(few, QWEN_7B, Wishes(**wishes), model_id="m")
+    assert found.voters == 4
+    assert any("4 processes instead of 5" in reason for reason in found.reasons)
+    many = plan(with_gpus(gpu(0, 80)), QWEN_7B, Wishes(**wishes), model_id="m")
+    assert many.voters == 5
+    assert not any("instead of 5" in reason for reason in many.reasons)
+
+
+def test_a_split_by_hand_is_not_blamed_on_the_cores() -> None:
+    host = with_gpus(gpu(0, 24), gpu(1, 24))
+    found = plan(host, QWEN_7B, Wishes(can=SINGLE, tensor_split=(1.0, 1.0)), model_id="m")
+    assert found.voters == 1
+    assert not any("cores" in reason and "instead" in reason for reason in found.reasons)

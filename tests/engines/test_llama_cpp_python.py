@@ -99,6 +99,11 @@ def test_a_plan_beyond_it_is_an_engine_error(
         said(replace(single, **changes))  # type: ignore[arg-type]
 
 
+def test_no_plan_for_it_leaves_experts_in_ram() -> None:
+    """`swarm.planning` gives a plan what the engine says it can do."""
+    assert not LlamaCppPython().capabilities.experts_in_ram
+
+
 def test_what_is_open_follows_as_it_is(single: WorkerPlan) -> None:
     assert said(single, "--rope_freq_base", "1e6", "--numa", "1")["--rope_freq_base"] == "1e6"
 
