@@ -14,7 +14,7 @@ The winner is always one whole candidate, never a splice of several.
 
 from local_swarm.consensus.settled import settled
 from local_swarm.consensus.strategies.registry import STRATEGIES
-from local_swarm.consensus.voting import extract_code, vote
+from local_swarm.consensus.voting import deliberate, extract_code, vote, without
 from local_swarm.domain.verdict import Verdict
 
-__all__ = ["STRATEGIES", "Verdict", "extract_code", "settled", "vote"]
+__all__ = ["STRATEGIES", "Verdict", "deliberate", "extract_code", "settled", "vote", "without"]

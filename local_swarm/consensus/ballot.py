@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from local_swarm.consensus.extract import Answer, Kind, extract
 from local_swarm.consensus.normalise import NormalForm, normalise
 from local_swarm.consensus.repair import Header, find_header
 from local_swarm.domain.candidate import Candidate
+from local_swarm.domain.evidence import Evidence
+from local_swarm.domain.rules import Rules
 
 MAX_PROMPT_CHARS = 65_536
 """A function header is looked for in the end of a longer prompt."""
@@ -51,16 +53,25 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Ballot:
-    """The entries in the order of the candidates; there is at least one."""
+    """The entries in the order of the candidates; there is at least one. `header` is the function
+    that the prompt asks for, `rules` are what the request demands of its answer's form."""
 
     prompt: str
     entries: tuple[Entry, ...]
+    header: Header | None = None
+    rules: Rules = field(default_factory=Rules)
+    evidence: Evidence = field(default_factory=Evidence)
 
     def __len__(self) -> int:
         return len(self.entries)
 
 
-def prepare(prompt: str, candidates: Sequence[str | Candidate]) -> Ballot:
+def prepare(
+    prompt: str,
+    candidates: Sequence[str | Candidate],
+    rules: Rules | None = None,
+    evidence: Evidence | None = None,
+) -> Ballot:
     """Extract and normalise every candidate. Raises ValueError when there is none."""
     if not candidates:
         raise ValueError("a vote needs at least one candidate")
@@ -74,7 +85,7 @@ def prepare(prompt: str, candidates: Sequence[str | Candidate]) -> Ballot:
             known[same] = _read(candidate, header)
         answer, form = known[same]
         entries.append(Entry(index, candidate, answer, form, _standing(candidate, answer)))
-    return Ballot(prompt, tuple(entries))
+    return Ballot(prompt, tuple(entries), header, rules or Rules(), evidence or Evidence())
 
 
 def _read(candidate: Candidate, header: Header | None) -> tuple[Answer, NormalForm]:

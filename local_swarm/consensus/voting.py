@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from local_swarm.consensus.ballot import prepare
 from local_swarm.consensus.extract import extract
 from local_swarm.consensus.repair import find_header
 from local_swarm.consensus.strategies.registry import find
 from local_swarm.domain.candidate import Candidate
+from local_swarm.domain.evidence import Aid, Evidence, JudgementWanted, RunsWanted, Wanted
+from local_swarm.domain.rules import Rules
 from local_swarm.domain.verdict import Verdict
 from local_swarm.errors import UsageError
 
@@ -22,32 +25,48 @@ def vote(
 ) -> Verdict:
     """Choose the best-supported of several answers to `prompt`.
 
-    The laws of `auto`, `ast` and `fuzzy`, of what is not empty (empty answers never win against
-    others, and do not count here):
+    Empty answers never win against others. Python that does not compile, JSON and arguments of a
+    call that do not parse never win against whole answers of the same class.
 
-    - Answers with equal normal forms that are more than half win, whatever they are: talk, an
-      error message, code of any language.
-    - But broken ones (Python that does not compile, JSON or arguments of a call that do not
-      parse) do not win by that where another answer of the same class is whole: Python is a
-      class, and so are JSON, tool calls and each other language. Nor do they in any other way in
-      `ast` and `auto` votes on code: there Python that compiles beats Python that does not.
-    - Short of such a majority, `auto` takes the kind of most answers (a broken one counts half)
-      and chooses within it; `ast` takes Python that compiles, or code of other languages where
-      more of the code is of those; `fuzzy` the medoid of the whole answers, else of the broken.
-
-    Pure and deterministic: no I/O, no candidate's code is run, the same input gives the same
-    verdict; but for `fastest` and `off` the order of the candidates does not matter either. Takes
-    milliseconds for usual answers and bounded time for any; it blocks, so call it off an event
-    loop. Raises ValueError without candidates, UsageError for an unknown strategy or `execute`;
-    never because of what a candidate says.
+    Pure and deterministic without `execute`: no I/O, no candidate's code is run, the same input
+    gives the same verdict; but for `fastest` and `off` the order of the candidates does not matter
+    either. Takes milliseconds for usual answers and bounded time for any; it blocks, so call it
+    off an event loop. Raises ValueError without candidates, UsageError for an unknown strategy or
+    where `execute` finds no safe sandbox; never because of what a candidate says.
     """
     if execute:
         raise UsageError(
             "Running the candidates' code is not available in this version.",
             hint="Vote without execute=True.",
         )
-    decide = find(strategy)
-    return decide(prepare(prompt, candidates))
+    evidence = Evidence()
+    while True:
+        found = deliberate(prompt, candidates, strategy=strategy, evidence=evidence)
+        if isinstance(found, Verdict):
+            return found
+        evidence = without(evidence, found)
+
+
+def deliberate(
+    prompt: str,
+    candidates: Sequence[str | Candidate],
+    *,
+    strategy: str = "auto",
+    rules: Rules | None = None,
+    evidence: Evidence | None = None,
+) -> Verdict | Wanted:
+    """One step of a vote, always pure: the verdict, or what must be found out first (only what
+    `evidence.able` names). Raises like `vote`."""
+    return find(strategy)(prepare(prompt, candidates, rules, evidence))
+
+
+def without(evidence: Evidence, wanted: Wanted) -> Evidence:
+    """The evidence when what is wanted cannot be had."""
+    if isinstance(wanted, RunsWanted):
+        missing = Aid.RUNS
+    else:
+        missing = Aid.JUDGEMENT if isinstance(wanted, JudgementWanted) else Aid.VECTORS
+    return replace(evidence, able=evidence.able - {missing})
 
 
 def extract_code(text: str, prompt: str = "") -> str:

@@ -16,7 +16,12 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What one slot answered. `elapsed_s` counts from the moment the request was sent to it."""
+    """What one slot answered. `elapsed_s` counts from the moment the request was sent to it.
+
+    `model` is the name of the model that wrote it (its voters' skill goes by that). Where the
+    engine tells log-probabilities: their mean over the answer's tokens, and the mean of its least
+    certain window (natural logarithms, at most 0).
+    """
 
     text: str
     tool_calls: tuple[ToolCall, ...] = ()
@@ -25,3 +30,6 @@ class Candidate:
     worker: str = ""
     elapsed_s: float = 0.0
     completion_tokens: int | None = None
+    model: str = ""
+    mean_logprob: float | None = None
+    lowest_logprob: float | None = None

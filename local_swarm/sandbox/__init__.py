@@ -1,0 +1,1 @@
+"""Runs candidates' code where it can do no harm: no network, no files, no environment."""
