@@ -3,6 +3,7 @@
     LocalSwarmError
      ├── UsageError            2  a flag or argument is wrong
      ├── ConfigError           3  a setting is wrong
+     │    └── SandboxUnavailable  code is to be run, and this machine has no safe place for it
      ├── EngineError           4  no engine, or one that cannot do what is asked
      ├── ModelError            5  a model is missing, damaged or foreign
      ├── FitError              6  nothing fits this machine's memory
@@ -70,6 +71,13 @@ class UsageError(LocalSwarmError):
 class ConfigError(LocalSwarmError):
     exit_code = 3
     code = "configuration"
+
+
+class SandboxUnavailable(ConfigError):
+    """Candidates' code is to be run (`consensus.execute`), and there is no safe place for it."""
+
+    http_status = 501
+    code = "no_sandbox"
 
 
 class EngineError(LocalSwarmError):

@@ -24,14 +24,16 @@ class Ended(str, Enum):
     VALUE = "value"
     RAISED = "raised"
     TIMEOUT = "timeout"
-    LIMIT = "limit"  # of memory, of output, or a system call that is not allowed
+    LIMIT = "limit"  # of output or size, or the process ended itself or crashed
     NOT_RUN = "not run"  # the program itself failed, or the job's time was up before
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`text` is the value as Python text (equal values have equal texts), or the name of the
-    exception's class; empty otherwise."""
+    """`text` is the value as Python text (equal values have equal texts; numbers of different types
+    keep their own; `<ClassName>` where there is nothing to compare; `sandbox.inside.canonical` has
+    the grammar), or the name of the exception's class; empty otherwise. What the code is not
+    allowed raises PermissionError, too much memory MemoryError."""
 
     ended: Ended
     text: str = ""
