@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from local_swarm.consensus.extract import Kind, drop_reasoning, extract, fences
-from local_swarm.consensus.repair import find_header
+from local_swarm.consensus.ballot import Standing, prepare
+from local_swarm.consensus.parsing.syntax import compile_source
+from local_swarm.consensus.reading.extract import Answer, Kind, drop_reasoning, extract, fences
+from local_swarm.consensus.reading.repair import find_header
 from local_swarm.domain.candidate import Candidate, ToolCall
 
 ADD = "def add(a, b):\n    return a + b"
@@ -79,8 +83,37 @@ def test_broken_code_is_not_cut_until_it_compiles() -> None:
     assert (found.kind, found.sound) == (Kind.CODE, False)
 
 
-@pytest.mark.parametrize("text", ["Yes", "Paris", "42", "It returns x. For example, f(1) is 2."])
-def test_prose_is_text_even_where_it_would_compile(text: str) -> None:
+@pytest.mark.parametrize("text", ["Yes", "Paris", "42"])
+def test_a_word_is_a_short_answer_even_where_it_would_compile(text: str) -> None:
+    assert answer(text).kind is answer(text, PROMPT).kind is Kind.SHORT
+
+
+@pytest.mark.parametrize("text", ["It returns x. For example, f(1) is 2.", "I do not know that."])
+def test_prose_is_text(text: str) -> None:
+    assert answer(text).kind is answer(text, PROMPT).kind is Kind.TEXT
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ('Here is the JSON:\n\n{"b": 1.0, "a": [1]}\n\nAnything else?', '{"a":[1],"b":1}'),
+        ('{\n  "a": [\n    1\n  ]\n}\nThat is all.', '{"a":[1]}'),
+        ("The list:\n[1,\n 2]", "[1,2]"),
+    ],
+)
+def test_data_in_talk_is_data(text: str, data: str) -> None:
+    assert answer(text) == Answer(Kind.JSON, data)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'You can pass {"a": 1} to it, which returns the sum of all the values that it holds.',
+        "[1] A reference.\n[2] Another one.",
+        '{"a": 1}\n' + "This is a long story about what the object above could mean. " * 9,
+    ],
+)
+def test_data_that_is_only_mentioned_is_text(text: str) -> None:
     assert answer(text).kind is Kind.TEXT
 
 
@@ -152,3 +185,41 @@ def test_only_newlines_end_lines(char: str, wrapping: str) -> None:
     assert answer(wrapping.format(code)).text == code
     body = answer(f"return 'a{char}b'", "def f():\n")
     assert body.text == code
+
+
+PIECES = [
+    *(
+        "```",
+        "```python",
+        "~~~",
+        "def add(a, b):",
+        "    return a + b",
+        "return a",
+        '"""',
+        "add(a):",
+    ),
+    *(">>> x", "1: x", "{", '{"a": 1}', "[", "Some talk.", "**7**", "<think>", "</think>", "</s>"),
+    *("<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE", "@@ -1 +1 @@", "--- a", "+++ b", "+x", "-y"),
+    *(
+        "*** Begin Patch",
+        "*** Update File: f",
+        "function f() {",
+        "}",
+        "SELECT a FROM b",
+        "",
+        "\t`",
+        "\0",
+    ),
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=9)), max_size=14))
+def test_any_text_has_an_answer_and_a_form(lines: list[str]) -> None:
+    text = "\n".join(lines)
+    for prompt in ("", PROMPT):
+        (entry,) = prepare(prompt, [text]).entries
+        assert entry.answer == answer(text, prompt)
+        assert (entry.answer.kind is Kind.EMPTY) == (entry.standing is Standing.EMPTY)
+        if entry.answer.kind is Kind.CODE and entry.answer.sound and not entry.answer.language:
+            assert compile_source(entry.answer.text).ok

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from local_swarm.consensus.canonical import canonical_calls, canonical_json
-from local_swarm.consensus.extract import Answer, Kind
-from local_swarm.consensus.normalise import normalise
-from local_swarm.consensus.tree import tree_tokens
+from local_swarm.consensus.forms.canonical import canonical_calls, canonical_json
+from local_swarm.consensus.forms.normalise import normalise
+from local_swarm.consensus.parsing.tree import tree_tokens
+from local_swarm.consensus.reading.extract import Answer, Kind
 from local_swarm.domain.candidate import ToolCall
 
 

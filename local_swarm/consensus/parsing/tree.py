@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from local_swarm.consensus import syntax
-from local_swarm.consensus.scopes import CLASS, COMPREHENSION, FUNCTION, Scope
+from local_swarm.consensus.parsing import syntax
+from local_swarm.consensus.parsing.scopes import CLASS, COMPREHENSION, FUNCTION, Scope
 
 MAX_DEPTH = 150
 """A tree nested deeper is not normalised: people do not write it, and recursion has a limit."""

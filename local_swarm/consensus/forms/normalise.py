@@ -5,25 +5,31 @@ from __future__ import annotations
 from collections.abc import Set
 from dataclasses import dataclass
 
-from local_swarm.consensus.extract import Answer, Kind
-from local_swarm.consensus.tree import tree_tokens
+from local_swarm.consensus.forms.canonical import Part
+from local_swarm.consensus.parsing import foreign, languages, lexer
+from local_swarm.consensus.parsing.tree import tree_tokens
+from local_swarm.consensus.reading.answer import Answer, Kind
 
 _INDENTED = frozenset(("yaml", "haskell", "fsharp", "nim", "coffeescript", "pug", "sass", "make"))
+_FREE = frozenset(("c", "cpp", "csharp", "css", "java", "php", "rust", "sql"))
+"""Where a line may end between any two words."""
 
 
 @dataclass(frozen=True, slots=True)
 class NormalForm:
-    """`key` is equal for answers that say the same. What similarity compares: `tokens`, the Python
-    tree of sound code (empty for everything else), and `text`, the answer as characters."""
+    """`key` is equal for answers that say the same. What similarity compares: `tokens`, the tree of
+    sound Python and the words of other languages' code (empty for everything else), `text`, the
+    answer as characters, and of data its `parts` (see `fields`)."""
 
     key: str
     text: str
     tokens: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
 
 
 def normalise(answer: Answer, given: Set[str] = frozenset()) -> NormalForm:
-    """Python by its syntax tree, code of another language by its lines and words, data by its
-    canonical spelling, text by its folded words. `given`: see `tree_tokens`.
+    """Python by its syntax tree, code of another language by its words, data, edits and short
+    answers by their canonical spelling, text by its folded words. `given`: see `tree_tokens`.
 
     Code that does not compile is compared by its lines, case and indentation kept. An answer of
     several blocks is what all of them are.
@@ -49,9 +55,19 @@ def fold_text(text: str) -> str:
 
 
 def _foreign(answer: Answer) -> NormalForm:
+    """By the leaves of its tree where its grammar takes it, else by its words or lines. (The tree
+    of a shell's commands is more than its leaves: `$a$b` has the same ones as `$a $b`.)"""
     lines = [fold_line(line, answer.language) for line in answer.text.split("\n")]
     text = "\n".join(line for line in lines if line)
-    return NormalForm(f"{answer.language} code:{text}", text)
+    outcome = foreign.parsed(answer.text, answer.language) if answer.sound else None
+    if outcome is not None and outcome.sound:
+        tokens = outcome.tokens
+        key = text if answer.language in languages.SHELLS else "\n".join(tokens)
+    else:
+        tokens = lexer.words(answer.text, answer.language)
+        key = "\n".join(tokens) if answer.language in _FREE else text
+    label = "code" if answer.sound else "broken code"
+    return NormalForm(f"{answer.language} {label}:{key}", text, tokens)
 
 
 def fold_line(line: str, language: str) -> str:

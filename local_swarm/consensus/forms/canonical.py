@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from local_swarm.domain.candidate import ToolCall
 
 MAX_JSON_CHARS = 262_144
 MAX_JSON_DEPTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One call, or a whole JSON document. `name` is the function's (of a document, what it is),
+    `value` its data, with a normal form where a string holds a program; `key` spells both."""
+
+    name: str
+    value: Any
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +33,32 @@ class CanonicalCalls:
 
 
 def canonical_json(text: str) -> str | None:
-    """Keys sorted, no spaces, `1.0` as `1`, plain ASCII; None where `text` is not JSON, is longer
-    than 256 Ki characters or nests deeper than a hundred levels. Of a key given twice the last
-    counts, as in every common parser."""
-    if len(text) > MAX_JSON_CHARS or _depth(text) > MAX_JSON_DEPTH:
-        return None
+    """Keys sorted, no spaces, `1.0` as `1`, plain ASCII; None where `read_json` raises."""
     try:
-        value = json.loads(text, parse_float=_number, parse_constant=_refuse)
-        return json.dumps(value, sort_keys=True, separators=(",", ":"))
-    except (ValueError, RecursionError, MemoryError):
+        return spell(read_json(text))
+    except ValueError:
         return None
+
+
+def read_json(text: str) -> Any:
+    """The value that `text` writes, whole numbers as int. Of a key given twice the last counts, as
+    in every common parser. Raises ValueError where `text` is not JSON, is longer than 256 Ki
+    characters or nests deeper than a hundred levels."""
+    if len(text) > MAX_JSON_CHARS or _depth(text) > MAX_JSON_DEPTH:
+        raise ValueError("too large")
+    try:
+        return json.loads(text, parse_float=_number, parse_constant=_refuse)
+    except (RecursionError, MemoryError) as error:
+        raise ValueError("too deep") from error
+
+
+def spell(value: Any, default: Callable[[Any], Any] | None = None) -> str:
+    """The one spelling of a value; `default` turns what JSON has no place for into what it has.
+    Raises ValueError for what nests too deep."""
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), default=default)
+    except (RecursionError, MemoryError) as error:
+        raise ValueError("too deep") from error
 
 
 def canonical_calls(calls: Sequence[ToolCall]) -> CanonicalCalls:

@@ -24,6 +24,7 @@ _TRIES: Any = (ast.Try, getattr(ast, "TryStar", ast.Try))
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _BLOCK_NODES = (ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, *dict.fromkeys(_TRIES))
 _BLOCK = re.compile(r"(?:for|while|try|except|with)(?!\w)")
+_QUOTES = re.compile("\"\"\"|'''")
 _DEFINES = re.compile(r"^[ \t]*(?:async[ \t]+def|def|class)[ \t]+\w+[ \t]*[(:\[]", re.MULTILINE)
 
 
@@ -115,6 +116,34 @@ def defines_something(source: str) -> bool:
 
 
 def defines(source: str, name: str) -> bool:
-    """Whether a line of it opens the function `name`, at the outermost level that it has."""
-    opened = re.compile(rf"^(?:async[ \t]+)?def[ \t]+{re.escape(name)}[ \t]*[(\[]", re.MULTILINE)
-    return opened.search(source) is not None
+    """Whether a line of it opens the function `name`, at the outermost level that it has, or gives
+    that name to a lambda or to another function. A line in a string is none."""
+    opened = re.compile(
+        rf"^(?:(?:async[ \t]+)?def[ \t]+{re.escape(name)}[ \t]*[(\[]"
+        rf"|{re.escape(name)}[ \t]*(?::[^=\n]*)?=[ \t]*(?:lambda\b|[A-Za-z_][\w.]*[ \t]*$))",
+        re.MULTILINE,
+    )
+    found = opened.search(source)
+    if found is None or not _QUOTES.search(source, 0, found.start()):
+        return found is not None
+    module = parse(source)
+    return module is None or any(_binds(statement, name) for statement in module.body)
+
+
+def _binds(statement: ast.stmt, name: str) -> bool:
+    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return statement.name == name
+    targets = statement.targets if isinstance(statement, ast.Assign) else []
+    return any(isinstance(target, ast.Name) and target.id == name for target in targets)
+
+
+def binds(source: str, name: str) -> bool:
+    """Whether a line of it opens the function or class `name`, imports or assigns it, at the
+    outermost level."""
+    escaped = re.escape(name)
+    bound = re.compile(
+        rf"^(?:(?:async[ \t]+def|def|class)[ \t]+{escaped}\b|(?:import|from)\b.*\b{escaped}\b"
+        rf"|{escaped}[ \t]*[:=])",
+        re.MULTILINE,
+    )
+    return bound.search(source) is not None
