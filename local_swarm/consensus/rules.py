@@ -1,24 +1,47 @@
 """Whether an answer keeps the rules of its own request; one that breaks them abstains.
 
 A schema is the client's: applying it may take long (its patterns are regular expressions), so
-call this off an event loop.
+call this off an event loop. `abiding` looks only at what is quick to read of it.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from local_swarm.consensus.canonical import MAX_JSON_CHARS, canonical_json
+from local_swarm.consensus.ballot import Entry
+from local_swarm.consensus.forms import schema
+from local_swarm.consensus.forms.canonical import MAX_JSON_CHARS, canonical_json
 from local_swarm.domain.candidate import Candidate, ToolCall
 from local_swarm.domain.rules import Breach, Calls, Rules
 
 _CALL_FAULTS = frozenset({Breach.UNKNOWN_FUNCTION, Breach.BAD_ARGUMENTS, Breach.WRONG_ARGUMENTS})
 
 
+_Fits = Callable[[Any, "dict[str, Any] | None"], bool]
+
+
+def abiding(rules: Rules, entries: Sequence[Entry]) -> list[Entry]:
+    """The entries that keep the rules, as far as that is quick to see; all where none does. The
+    others have no say in a vote, however many they are."""
+    return keeping(rules, entries) or list(entries)
+
+
+def keeping(rules: Rules, entries: Sequence[Entry]) -> list[Entry]:
+    """The entries that keep the rules, as far as that is quick to see; maybe none."""
+    if not rules:
+        return list(entries)
+    return [e for e in entries if _first_breach(rules, e.candidate, schema.fits) is None]
+
+
 def breaks(rules: Rules, candidate: Candidate) -> Breach | None:
     """The first rule that the candidate breaks; None when it keeps them all. Never raises: what
     cannot be judged (a schema that is none, JSON of more than 256 Ki characters) breaks nothing."""
+    return _first_breach(rules, candidate, _fits)
+
+
+def _first_breach(rules: Rules, candidate: Candidate, fits: _Fits) -> Breach | None:
     calls = candidate.tool_calls
     if not calls and rules.calls is Calls.REQUIRED:
         return Breach.NO_CALL
@@ -27,10 +50,10 @@ def breaks(rules: Rules, candidate: Candidate) -> Breach | None:
     if len(calls) > 1 and rules.one_call:
         return Breach.SEVERAL_CALLS
     for call in calls:
-        if (breach := _call_breaks(rules, call)) is not None:
+        if (breach := _call_breaks(rules, call, fits)) is not None:
             return breach
     if rules.json and not calls:
-        return _content_breaks(rules.schema, candidate.text)
+        return _content_breaks(rules.schema, candidate.text, fits)
     return None
 
 
@@ -43,7 +66,7 @@ def is_bearable(rules: Rules, breach: Breach, candidate: Candidate) -> bool:
     return rules.calls is Calls.AUTO and breach in _CALL_FAULTS
 
 
-def _call_breaks(rules: Rules, call: ToolCall) -> Breach | None:
+def _call_breaks(rules: Rules, call: ToolCall, fits: _Fits) -> Breach | None:
     if rules.function and call.name != rules.function:
         return Breach.OTHER_FUNCTION
     if rules.functions is None:
@@ -55,22 +78,22 @@ def _call_breaks(rules: Rules, call: ToolCall) -> Breach | None:
     arguments = canonical_json(call.arguments.strip() or "{}")
     if arguments is None or not arguments.startswith("{"):
         return Breach.BAD_ARGUMENTS
-    fits = _fits(json.loads(arguments), rules.functions[call.name])
-    return None if fits else Breach.WRONG_ARGUMENTS
+    is_right = fits(json.loads(arguments), rules.functions[call.name])
+    return None if is_right else Breach.WRONG_ARGUMENTS
 
 
-def _content_breaks(schema: dict[str, Any] | None, text: str) -> Breach | None:
+def _content_breaks(asked: dict[str, Any] | None, text: str, fits: _Fits) -> Breach | None:
     if len(text) > MAX_JSON_CHARS:
         return None
     content = canonical_json(text)
-    if content is None or (schema is None and not content.startswith("{")):
+    if content is None or (asked is None and not content.startswith("{")):
         return Breach.NOT_JSON
-    return None if _fits(json.loads(content), schema) else Breach.WRONG_JSON
+    return None if fits(json.loads(content), asked) else Breach.WRONG_JSON
 
 
-def _fits(value: Any, schema: dict[str, Any] | None) -> bool:
+def _fits(value: Any, asked: dict[str, Any] | None) -> bool:
     """True also where the schema cannot be applied. A reference to an address is not followed."""
-    if not schema:
+    if not asked:
         return True
     # Here, as they take a tenth of a second to import and most swarms never see a schema.
     from jsonschema import Draft202012Validator
@@ -78,8 +101,8 @@ def _fits(value: Any, schema: dict[str, Any] | None) -> bool:
     from referencing import Registry
 
     try:
-        kind = validator_for(schema, default=Draft202012Validator)
-        kind.check_schema(schema)
-        return bool(kind(schema, registry=Registry()).is_valid(value))
+        kind = validator_for(asked, default=Draft202012Validator)
+        kind.check_schema(asked)
+        return bool(kind(asked, registry=Registry()).is_valid(value))
     except Exception:  # whatever a client's schema makes a validator do
         return True
