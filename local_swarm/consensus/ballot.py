@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from local_swarm.consensus.extract import Answer, Kind, extract
-from local_swarm.consensus.normalise import NormalForm, normalise
-from local_swarm.consensus.repair import Header, find_header
+from local_swarm.consensus.forms.fields import calls_form, document_form
+from local_swarm.consensus.forms.normalise import NormalForm, normalise
+from local_swarm.consensus.reading.extract import Answer, Kind, extract
+from local_swarm.consensus.reading.repair import Header, find_header
 from local_swarm.domain.candidate import Candidate
 from local_swarm.domain.evidence import Evidence
 from local_swarm.domain.rules import Rules
@@ -19,6 +20,10 @@ MAX_PROMPT_CHARS = 65_536
 
 _ERROR = re.compile(r"\A\s*(?:Traceback \(most recent call last\):|(?:Internal Server )?Error:\s)")
 _ERROR_OBJECT = re.compile(r'\A\{"error":')
+
+
+_JUDGED = frozenset({Kind.TOOL_CALLS, Kind.CODE, Kind.JSON})
+"""What shows by itself whether it is whole."""
 
 
 class Standing(IntEnum):
@@ -40,15 +45,16 @@ class Entry:
     standing: Standing
 
     @property
-    def content(self) -> tuple[str, str, int, int]:
+    def content(self) -> tuple[str, str, int, str, int]:
         """Settles ties by what is said, never by who came first; the index only between texts
         that are the same to the letter and worth the same."""
-        return (self.form.key, self.raw, -self.standing, self.index)
+        ids = "\0".join(call.id for call in self.candidate.tool_calls)
+        return (self.form.key, self.raw, -self.standing, ids, self.index)
 
     @property
     def raw(self) -> str:
-        """What the client would be given, as one text."""
-        return "\0".join([self.candidate.text, *map(repr, self.candidate.tool_calls)])
+        """What the client would be given, as one text, but for the ids of calls."""
+        return "\0".join([self.candidate.text, *map(repr, _said(self.candidate))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,27 +82,38 @@ def prepare(
     if not candidates:
         raise ValueError("a vote needs at least one candidate")
     header = find_header(prompt[-MAX_PROMPT_CHARS:])
+    asked = rules or Rules()
     known: dict[tuple[object, ...], tuple[Answer, NormalForm]] = {}
     entries = []
     for index, given in enumerate(candidates):
         candidate = Candidate(given) if isinstance(given, str) else given
-        same = (candidate.text, candidate.tool_calls)
+        same = (candidate.text, _said(candidate))
         if same not in known:
-            known[same] = _read(candidate, header)
+            known[same] = _read(candidate, header, asked)
         answer, form = known[same]
         entries.append(Entry(index, candidate, answer, form, _standing(candidate, answer)))
-    return Ballot(prompt, tuple(entries), header, rules or Rules(), evidence or Evidence())
+    return Ballot(prompt, tuple(entries), header, asked, evidence or Evidence())
 
 
-def _read(candidate: Candidate, header: Header | None) -> tuple[Answer, NormalForm]:
+def _said(candidate: Candidate) -> tuple[tuple[str, str], ...]:
+    """The calls without their ids: two voters never give the same."""
+    return tuple((call.name, call.arguments) for call in candidate.tool_calls)
+
+
+def _read(candidate: Candidate, header: Header | None, rules: Rules) -> tuple[Answer, NormalForm]:
     answer = extract(candidate, header)
-    return answer, normalise(answer, header.words if header is not None else frozenset())
+    form = normalise(answer, header.words if header is not None else frozenset())
+    if answer.kind is Kind.TOOL_CALLS:
+        form = calls_form(candidate.tool_calls, rules, form)
+    elif answer.kind is Kind.JSON:
+        form = document_form(answer, rules, form)
+    return answer, form
 
 
 def _standing(candidate: Candidate, answer: Answer) -> Standing:
     if answer.kind is Kind.EMPTY:
         return Standing.EMPTY
-    is_judged = answer.kind is not Kind.TEXT and not answer.language
+    is_judged = answer.kind in _JUDGED and not answer.language
     was_cut = not is_judged and candidate.finish_reason == "length"
     return Standing.BROKEN if was_cut or not answer.sound or _is_error(answer) else Standing.SOUND
 

@@ -51,13 +51,21 @@ class VectorsWanted:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgementWanted:
-    """A question to the swarm itself. It is to answer with one of `labels`; `options` are the
-    indices of the candidates that these stand for."""
+class Question:
+    """To be answered with one of `labels`; `options` are the indices of the candidates that these
+    stand for."""
 
-    question: str
+    text: str
     labels: tuple[str, ...]
     options: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgementWanted:
+    """Questions to the swarm itself, the same in other words: its judges are shared out among
+    them."""
+
+    questions: tuple[Question, ...]
 
 
 Wanted = RunsWanted | VectorsWanted | JudgementWanted

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from local_swarm.consensus import vote
 from local_swarm.consensus.ballot import Standing, prepare
-from local_swarm.consensus.extract import Kind
+from local_swarm.consensus.reading.extract import Kind
 from local_swarm.consensus.strategies.registry import STRATEGIES
 from local_swarm.domain.candidate import Candidate, ToolCall
 
-VOTES = ["auto", "ast", "fuzzy"]
+VOTES = ["auto", "ast", "fuzzy", "hybrid"]
+SCORED = [*VOTES, "quality"]
+PURE = [name for name in STRATEGIES if name != "execution"]
 PROMPT = "def f(a, b):\n"
 SNIPPETS = [
     "def f(a, b):\n    return a",
@@ -124,7 +126,7 @@ answers = st.one_of(
 ballots = st.lists(answers, min_size=1, max_size=7)
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", PURE)
 @settings(max_examples=60, deadline=None)
 @given(ballots, st.one_of(st.just(PROMPT), st.text(max_size=20)))
 def test_the_winner_is_a_candidate_and_the_clusters_partition_them(
@@ -143,7 +145,7 @@ def test_the_winner_is_a_candidate_and_the_clusters_partition_them(
     assert all(verdict.reasons)
 
 
-@pytest.mark.parametrize("strategy", VOTES)
+@pytest.mark.parametrize("strategy", SCORED)
 @settings(max_examples=80, deadline=None)
 @given(st.data(), ballots)
 def test_the_order_of_arrival_does_not_matter(
@@ -157,7 +159,7 @@ def test_the_order_of_arrival_does_not_matter(
     assert (one.agreement, one.confidence) == (other.agreement, other.confidence)
 
 
-@pytest.mark.parametrize("strategy", VOTES)
+@pytest.mark.parametrize("strategy", SCORED)
 @settings(max_examples=80, deadline=None)
 @given(st.data(), ballots)
 def test_a_copy_of_the_winner_never_unseats_it(
@@ -226,7 +228,7 @@ def test_what_does_not_parse_never_beats_what_does_in_ast(candidates: list[Candi
         assert winner.answer.sound or not is_python
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", PURE)
 @settings(max_examples=40, deadline=None)
 @given(ballots)
 def test_nothing_said_never_beats_something(strategy: str, candidates: list[Candidate]) -> None:
@@ -236,7 +238,7 @@ def test_nothing_said_never_beats_something(strategy: str, candidates: list[Cand
         assert winner.standing is not Standing.EMPTY
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", PURE)
 def test_every_hostile_text_is_only_a_text(strategy: str) -> None:
     for prompt in ("", PROMPT, *HOSTILE):
         assert vote(prompt, [*HOSTILE, SNIPPETS[0]], strategy=strategy).clusters

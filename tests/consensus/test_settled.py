@@ -10,9 +10,10 @@ from local_swarm.consensus import settled, vote
 from local_swarm.consensus.ballot import prepare
 from local_swarm.consensus.strategies.registry import STRATEGIES
 from local_swarm.domain.candidate import Candidate, ToolCall
+from local_swarm.domain.evidence import Aid, Evidence
 from tests.consensus.test_laws import MAJORITIES, PROMPT, answers
 
-VOTES = ["auto", "ast", "fuzzy"]
+VOTES = ["auto", "ast", "fuzzy", "hybrid"]
 LS = Candidate("", (ToolCall("1", "ls", "{}"),))
 CAT = Candidate("", (ToolCall("1", "cat", "{}"),))
 data_answers = st.sampled_from(
@@ -25,7 +26,7 @@ some = st.one_of(
 )
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "execution"])
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_what_is_settled_no_further_answer_changes(strategy: str, data: st.DataObject) -> None:
@@ -59,7 +60,7 @@ def test_more_than_half_that_say_the_same_settle_a_vote(
 
 @pytest.mark.parametrize("strategy", VOTES)
 def test_answers_that_say_nothing_do_not_count(strategy: str) -> None:
-    assert settled(PROMPT, ["", "return a", "return a"], 1, strategy=strategy)
+    assert settled(PROMPT, ["", "return a + b", "return a + b"], 1, strategy=strategy)
 
 
 @pytest.mark.parametrize("strategy", VOTES)
@@ -85,3 +86,41 @@ def test_a_lead_in_data_settles_nothing_where_most_answers_are_something_else() 
 @pytest.mark.parametrize("strategy", ["fastest", "off"])
 def test_where_the_order_decides_nothing_is_settled(strategy: str) -> None:
     assert not settled(PROMPT, ["same"] * 4, 1, strategy=strategy)
+
+
+FAULTY = "return c"
+
+
+def test_a_majority_with_a_fault_settles_nothing_where_faults_count() -> None:
+    for strategy in ("auto", "hybrid"):
+        assert not settled(PROMPT, [FAULTY] * 4, 1, strategy=strategy)
+    assert settled(PROMPT, [FAULTY] * 4, 1, strategy="ast")
+
+
+def test_answers_that_agree_settle_a_vote_for_who_is_sure_enough() -> None:
+    three = ["return a + b", "return a+b", "return a * b"]
+    for sure, ends in ((1.0, False), (0.99, False), (0.6, True)):
+        assert settled(PROMPT, three, 5, strategy="auto", sure=sure) is ends
+
+
+@pytest.mark.parametrize("strategy", ["auto", "fuzzy", "hybrid", "ast", "quality"])
+def test_one_answer_alone_settles_nothing_however_sure(strategy: str) -> None:
+    assert not settled(PROMPT, ["return a + b"], 2, strategy=strategy, sure=0.1)
+
+
+def test_answers_that_disagree_settle_nothing() -> None:
+    three = ["return a + b", "while a: a, b = b, a % b\nreturn b", "return sorted([a, b])[0]"]
+    assert not settled(PROMPT, three, 5, strategy="auto", sure=0.7)
+
+
+def test_programs_that_are_to_be_run_settle_nothing_before_they_are() -> None:
+    able = Evidence(able=frozenset({Aid.RUNS}))
+    same = ["return a + b"] * 5
+    assert settled(PROMPT, same, 1, strategy="auto")
+    assert not settled(PROMPT, same, 1, strategy="auto", evidence=able)
+    assert settled(PROMPT, ["It is blue."] * 5, 1, strategy="auto", evidence=able)
+
+
+@pytest.mark.parametrize("strategy", ["off", "fastest"])
+def test_where_order_decides_nothing_is_settled(strategy: str) -> None:
+    assert not settled(PROMPT, ["return a + b"] * 5, 1, strategy=strategy, sure=0.1)

@@ -38,8 +38,9 @@ def test_the_winner_comes_with_agreement_clusters_and_reasons() -> None:
 def test_one_candidate_wins_with_little_confidence() -> None:
     verdict = vote("", [ADD])
     assert (verdict.index, verdict.agreement, verdict.clusters) == (0, 1.0, ((0,),))
-    assert verdict.confidence < 0.5
+    assert verdict.confidence < 0.7
     assert verdict.reasons == ("There is only one answer.",)
+    assert vote("", ["It is blue."]).confidence < 0.5
 
 
 def test_no_candidates_is_an_error() -> None:
@@ -54,18 +55,13 @@ def test_an_unknown_strategy_names_the_nearest_and_all() -> None:
     assert all(name in raised.value.hint for name in STRATEGIES)
 
 
-def test_running_code_is_refused() -> None:
-    with pytest.raises(UsageError, match="not available"):
-        vote("", [ADD], execute=True)
-
-
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "execution"])
 @pytest.mark.parametrize("empty", ["", " \n", "<think>hm</think>", "```\n```"])
 def test_an_empty_answer_never_wins(strategy: str, empty: str) -> None:
     assert vote("", [empty, empty, ADD], strategy=strategy).index == 2
 
 
-@pytest.mark.parametrize("strategy", ["auto", "ast", "fuzzy"])
+@pytest.mark.parametrize("strategy", ["auto", "ast", "fuzzy", "hybrid", "quality"])
 def test_a_broken_answer_loses_to_a_sound_one(strategy: str) -> None:
     cut = Candidate(BROKEN, finish_reason="length")
     verdict = vote("", [cut, cut, ADD], strategy=strategy)
@@ -207,4 +203,3 @@ def test_importing_the_room_starts_nothing_heavy() -> None:
 def test_extract_code_gives_the_code_that_the_vote_compares() -> None:
     assert extract_code(f"Sure:\n```\n{ADD}\n```") == ADD
     assert extract_code("return a + b", "def add(a, b):\n") == ADD
-    assert set(STRATEGIES) == {"auto", "ast", "fuzzy", "fastest", "off"}

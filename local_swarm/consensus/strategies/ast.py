@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from local_swarm.consensus import cluster
 from local_swarm.consensus.ballot import Ballot, Entry
-from local_swarm.consensus.extract import Kind
-from local_swarm.consensus.outcome import Choice, conclude
-from local_swarm.consensus.similarity import text_similarity, tree_similarity
+from local_swarm.consensus.reading.extract import Kind
+from local_swarm.consensus.scoring import cluster
+from local_swarm.consensus.scoring.outcome import Choice, conclude
+from local_swarm.consensus.scoring.score import by_support
+from local_swarm.consensus.scoring.similarity import text_similarity, tree_similarity
 from local_swarm.domain.verdict import Verdict
 
 
@@ -18,10 +19,10 @@ def decide(ballot: Ballot) -> Verdict:
     happen to meet. Python that compiles then beats everything else, unless more of the code is of
     other languages: that is compared as text, and wins.
     """
-    return conclude(ballot, choose(ballot.entries), "ast")
+    return conclude(ballot, choose(ballot, ballot.entries), "ast")
 
 
-def choose(entries: Sequence[Entry]) -> Choice:
+def choose(ballot: Ballot, entries: Sequence[Entry]) -> Choice:
     """The same among some entries of a ballot (at least one)."""
     groups = cluster.same_form(entries)
     agreed = cluster.majority(entries)
@@ -29,12 +30,12 @@ def choose(entries: Sequence[Entry]) -> Choice:
         what = "are the same program" if agreed[0].answer.kind is Kind.CODE else "say the same"
         reason = f"{len(agreed)} of {len(entries)} answers {what}."
         return Choice(cluster.spokesman(agreed), groups, (reason,))
-    winner = _medoid(entries)
+    winner = _medoid(ballot, entries)
     shared = sum(entry.form.key == winner.form.key for entry in entries)
     return Choice(winner, groups, (_why(shared, len(entries)),))
 
 
-def _medoid(entries: Sequence[Entry]) -> Entry:
+def _medoid(ballot: Ballot, entries: Sequence[Entry]) -> Entry:
     code = [entry for entry in entries if entry.answer.kind is Kind.CODE]
     foreign = [entry for entry in code if entry.answer.language]
     python = [entry for entry in code if not entry.answer.language]
@@ -44,7 +45,7 @@ def _medoid(entries: Sequence[Entry]) -> Entry:
         programs = [entry for entry in python if entry.answer.sound]
         may_win, matrix = programs or cluster.best_standing(entries), tree_similarity(entries)
     able = {entry.index for entry in may_win}
-    return next(e for e in cluster.by_centrality(entries, matrix) if e.index in able)
+    return next(e for e in by_support(ballot, entries, matrix) if e.index in able)
 
 
 def _why(shared: int, total: int) -> str:

@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from local_swarm.consensus import cluster
+from local_swarm.consensus import data
 from local_swarm.consensus.ballot import Ballot, Entry
-from local_swarm.consensus.extract import Kind
-from local_swarm.consensus.outcome import Choice, conclude
-from local_swarm.consensus.similarity import text_similarity
-from local_swarm.consensus.strategies import ast, fuzzy
+from local_swarm.consensus.execution import running
+from local_swarm.consensus.reading.extract import Kind
+from local_swarm.consensus.rules import abiding
+from local_swarm.consensus.scoring import cluster
+from local_swarm.consensus.scoring.outcome import Choice, conclude
+from local_swarm.consensus.strategies import equal, fuzzy, hybrid
+from local_swarm.domain.evidence import RunsWanted
 from local_swarm.domain.verdict import Verdict
 
 
-def decide(ballot: Ballot) -> Verdict:
+def decide(ballot: Ballot) -> Verdict | RunsWanted:
     """What most answers are decides how they are compared, and only those can win: tool calls and
-    JSON by equality of their canonical spelling, code by `ast`, text by `fuzzy`. A strict majority
-    of equal answers wins whatever the others are. A broken answer counts half; a tie goes to tool
-    calls, then code, JSON, text.
+    JSON argument by argument, code by its trees and faults (`hybrid` without characters), text by
+    `fuzzy`. A strict majority of equal answers decides the kind. Those that break the request's
+    rules have no say. A broken answer counts half; a tie goes to tool calls, then code, JSON, text.
+    Where programs may be run, that decides among them (see `running`).
     """
-    kind = _kind(ballot.entries)
-    entries = [entry for entry in ballot.entries if entry.answer.kind is kind]
-    choice = _CHOOSERS[kind](entries)
-    reasons = (f"{len(entries)} of {len(ballot)} answers are {kind.value}.", *choice.reasons)
-    return conclude(ballot, Choice(choice.winner, choice.clusters, reasons), "auto")
+    found = choose(ballot, abiding(ballot.rules, ballot.entries))
+    return conclude(ballot, found, "auto") if isinstance(found, Choice) else found
+
+
+def choose(ballot: Ballot, entries: Sequence[Entry]) -> Choice | RunsWanted:
+    """The same among some entries of a ballot (at least one)."""
+    kind = _kind(entries)
+    alike = [entry for entry in entries if entry.answer.kind is kind]
+    run = running.choose(ballot, alike) if kind is Kind.CODE else None
+    choice = run or _CHOOSERS[kind](ballot, alike)
+    if isinstance(choice, RunsWanted):
+        return choice
+    reasons = (f"{len(alike)} of {len(entries)} answers are {kind.value}.", *choice.reasons)
+    return replace(choice, reasons=reasons)
 
 
 def _kind(entries: Sequence[Entry]) -> Kind:
@@ -37,22 +51,12 @@ def _kind(entries: Sequence[Entry]) -> Kind:
     return max(Kind, key=lambda kind: weights[kind]) if any(weights.values()) else Kind.EMPTY
 
 
-def _same_data(entries: Sequence[Entry]) -> Choice:
-    """The largest group of equal data; of groups of one size the one most like the others."""
-    agreed = cluster.majority(entries)
-    groups = [agreed] if agreed else cluster.same_form(cluster.best_standing(entries))
-    largest = max(map(len, groups))
-    matrix = text_similarity(entries)
-    tied = {entry.index for group in groups if len(group) == largest for entry in group}
-    winner = next(e for e in cluster.by_centrality(entries, matrix) if e.index in tied)
-    reason = f"{largest} of {len(entries)} have the same content."
-    return Choice(winner, cluster.same_form(entries), (reason,))
-
-
-_CHOOSERS: dict[Kind, Callable[[Sequence[Entry]], Choice]] = {
-    Kind.TOOL_CALLS: _same_data,
-    Kind.CODE: ast.choose,
-    Kind.JSON: _same_data,
+_CHOOSERS: dict[Kind, Callable[[Ballot, Sequence[Entry]], Choice]] = {
+    Kind.TOOL_CALLS: data.choose,
+    Kind.CODE: lambda ballot, entries: hybrid.choose(ballot, entries, characters=0.0),
+    Kind.JSON: data.choose,
+    Kind.EDIT: equal.choose,
+    Kind.SHORT: equal.choose,
     Kind.TEXT: fuzzy.choose,
     Kind.EMPTY: fuzzy.choose,
 }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from local_swarm.consensus.ballot import Ballot, Standing
-from local_swarm.consensus.cluster import same_form
-from local_swarm.consensus.outcome import Choice, conclude
+from local_swarm.consensus.scoring.cluster import same_form
+from local_swarm.consensus.scoring.outcome import Choice, conclude
 from local_swarm.domain.verdict import Verdict
 
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import difflib
 
-from local_swarm.consensus.strategies import ast, auto, fastest, fuzzy, off
+from local_swarm.consensus.strategies import (
+    ast,
+    auto,
+    execution,
+    fastest,
+    fuzzy,
+    hybrid,
+    judge,
+    off,
+    quality,
+    similarity,
+    tools,
+)
 from local_swarm.consensus.strategies.base import Strategy
 from local_swarm.errors import UsageError
 
@@ -12,6 +24,12 @@ STRATEGIES: dict[str, Strategy] = {
     "auto": auto.decide,
     "ast": ast.decide,
     "fuzzy": fuzzy.decide,
+    "hybrid": hybrid.decide,
+    "quality": quality.decide,
+    "similarity": similarity.decide,
+    "tools": tools.decide,
+    "execution": execution.decide,
+    "judge": judge.decide,
     "fastest": fastest.decide,
     "off": off.decide,
 }

@@ -6,22 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from local_swarm.consensus.ballot import Ballot, Entry, Standing
-from local_swarm.consensus.cluster import Cluster, same_form
+from local_swarm.consensus.scoring.cluster import Cluster, same_form
+from local_swarm.consensus.scoring.confidence import by_agreement
 from local_swarm.domain.verdict import Verdict
-
-_BASE = 0.35
-_GAIN = 0.68
-_HIGHEST = 0.99
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """Who won, how the entries that were looked at group, and why. Entries that appear in no
-    cluster were not looked at: they are grouped by their normal forms."""
+    cluster were not looked at: they are grouped by their normal forms. `confidence` is for a
+    strategy that knows more than how many agree."""
 
     winner: Entry
     clusters: Sequence[Cluster]
     reasons: tuple[str, ...]
+    confidence: float | None = None
 
 
 def conclude(ballot: Ballot, choice: Choice, strategy: str) -> Verdict:
@@ -30,10 +29,13 @@ def conclude(ballot: Ballot, choice: Choice, strategy: str) -> Verdict:
     left = [entry for entry in ballot.entries if entry.index not in seen]
     clusters = _indices([*choice.clusters, *same_form(left)])
     size = next(len(cluster) for cluster in clusters if choice.winner.index in cluster)
+    sure = choice.confidence
+    if sure is None:
+        sure = by_agreement(size, len(ballot), choice.winner.standing)
     return Verdict(
         index=choice.winner.index,
         agreement=size / len(ballot),
-        confidence=confidence(size, len(ballot), choice.winner.standing),
+        confidence=sure,
         strategy=strategy,
         clusters=clusters,
         reasons=(
@@ -41,18 +43,6 @@ def conclude(ballot: Ballot, choice: Choice, strategy: str) -> Verdict:
             *_remarks(ballot, choice.winner),
         ),
     )
-
-
-def confidence(agreeing: int, total: int, standing: Standing = Standing.SOUND) -> float:
-    """The estimated probability that the winner is right: 0.35 + 0.68 * (agreeing - 1) / total,
-    at most 0.99.
-
-    It grows with agreement and, at full agreement, with the number of voters: 0.35 for a single
-    answer, 0.61 at 4 of 8, 0.95 at 8 of 8, which is what was measured on HumanEval-like problems.
-    An answer does not agree with itself, hence the 1. Broken winners get half, empty ones 0.
-    """
-    share = min(_HIGHEST, _BASE + _GAIN * (agreeing - 1) / total)
-    return round(share * {Standing.EMPTY: 0.0, Standing.BROKEN: 0.5}.get(standing, 1.0), 4)
 
 
 def _indices(clusters: Sequence[Cluster]) -> tuple[tuple[int, ...], ...]:

@@ -1,13 +1,12 @@
-"""Who says the same, and who speaks for them: groups, majority, medoid."""
+"""Who says the same, and who speaks for them: groups, majority, weight."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 
 from local_swarm.consensus.ballot import Entry, Standing
-from local_swarm.consensus.similarity import Matrix
+from local_swarm.consensus.scoring.similarity import Matrix
 
 BROKEN_WEIGHT = 0.5
 """A broken answer is half a witness for the others; an empty one is none."""
@@ -60,24 +59,6 @@ def spokesman(cluster: Sequence[Entry]) -> Entry:
     then by content."""
     spelled = Counter(entry.raw for entry in cluster)
     return min(cluster, key=lambda e: (-e.standing, -spelled[e.raw], e.content))
-
-
-def by_centrality(entries: Sequence[Entry], matrix: Matrix) -> list[Entry]:
-    """Ranked by the weighted mean similarity to all others; the first is the medoid."""
-    score = centrality(entries, matrix)
-    spelled = Counter(entry.raw for entry in entries)
-    return sorted(entries, key=lambda e: (-score[e.index], -spelled[e.raw], e.content))
-
-
-def centrality(entries: Sequence[Entry], matrix: Matrix) -> dict[int, float]:
-    """Index -> sum of similarities to all others, each weighed by its standing. The sum is exact
-    and rounded, so that the order of the entries cannot show in it."""
-    weights = [weight(entry) for entry in entries]
-    scores = {}
-    for at, entry in enumerate(entries):
-        parts = [row * weight for row, weight in zip(matrix[at], weights, strict=True)]
-        scores[entry.index] = round(math.fsum(parts[:at] + parts[at + 1 :]), 9)
-    return scores
 
 
 def weight(entry: Entry) -> float:
