@@ -1,1 +1,1 @@
-"""measures: tasks of the builtin model, unit tests run on answers, statistics"""
+"""measures: tasks of the builtin model, unit tests run on answers, votes on graded answers"""

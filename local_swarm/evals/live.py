@@ -1,7 +1,12 @@
-"""Asks a running swarm held-out tasks and measures single samples, votes and the best pick."""
+"""Asks a running swarm held-out tasks and measures single samples, votes and the best pick.
+
+Every task is asked twice: once for all samples, from which votes of any size are drawn, and once
+as clients ask, when the swarm may end a vote early: that tells samples, tokens and time.
+"""
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -84,33 +89,58 @@ def _outcome(task: Task, answer: dict[str, Any]) -> Outcome:
 
 
 def summary(outcomes: Sequence[Outcome], *, seed: int, strategy: str) -> dict[str, Any]:
-    """Rates with 95% intervals (bootstrap over tasks), and vote of 5 minus single, paired.
+    """Rates with 95% intervals (bootstrap over tasks), and vote of 5 minus single, paired. Of a
+    vote also how often one of its candidates was right (`oracle`).
 
     Votes of fewer than all samples are taken over random subsets: candidates come in order of
     arrival, so the first ones would be the shortest.
     """
-    samples = len(outcomes[0].candidates)
-    single = [sum(o.passed) / len(o.passed) for o in outcomes]
+    samples = max(len(o.passed) for o in outcomes)
     rng = random.Random(seed)
-    series = {"single sample": single}
-    for n in VOTES:
-        series[f"vote of {n}"] = [_voted(o, n, rng, strategy) for o in outcomes]
-    series["chosen by the swarm"] = [float(o.chosen_passed) for o in outcomes]
-    series[f"best possible pick of {samples}"] = [float(any(o.passed)) for o in outcomes]
-    zero = [0.0] * len(outcomes)
-    rows = []
-    for name, values in series.items():
-        rate, low, high = paired_bootstrap(zero, values, seed=seed)
-        rows.append({"name": name, "rate": rate, "low": low, "high": high})
-    difference, low, high = paired_bootstrap(single, series["vote of 5"], seed=seed)
+    single = [sum(o.passed) / len(o.passed) for o in outcomes]
+    voted = {n: [_voted(o, n, rng, strategy) for o in outcomes] for n in VOTES}
+    votes = [
+        {**rate(f"vote of {n}", values, seed=seed), "oracle": _oracle(outcomes, n)}
+        for n, values in voted.items()
+    ]
+    difference, low, high = paired_bootstrap(single, voted[5], seed=seed)
     right = [o.agreement for o in outcomes if o.chosen_passed]
     return {
         "tasks": len(outcomes),
         "samples": samples,
-        "rows": rows,
+        "rows": [
+            rate("single sample", single, seed=seed),
+            *votes,
+            {
+                **rate("chosen by the swarm", [o.chosen_passed for o in outcomes], seed=seed),
+                "oracle": _oracle(outcomes, samples),
+            },
+        ],
         "gain": {"difference": difference, "low": low, "high": high},
         "agreement_when_right": sum(right) / len(right) if right else None,
     }
+
+
+def passed(outcomes: Sequence[Outcome]) -> tuple[int, int]:
+    """How many single samples passed, of how many."""
+    return sum(sum(o.passed) for o in outcomes), sum(len(o.passed) for o in outcomes)
+
+
+def rate(name: str, values: Sequence[float], *, seed: int) -> dict[str, Any]:
+    """The mean of one value a task, with its 95% interval."""
+    mean, low, high = paired_bootstrap([0.0] * len(values), values, seed=seed)
+    return {"name": name, "rate": mean, "low": low, "high": high}
+
+
+def _oracle(outcomes: Sequence[Outcome], n: int) -> float:
+    """The rate of the best possible pick of `n` samples: the mean over all subsets."""
+    return sum(_some_right(o.passed, n) for o in outcomes) / len(outcomes)
+
+
+def _some_right(passed: Sequence[bool], n: int) -> float:
+    """The share of the subsets of `n` (or of all, where there are fewer) that hold a right one."""
+    size = min(n, len(passed))
+    return 1 - math.comb(passed.count(False), size) / math.comb(len(passed), size)
 
 
 def _voted(outcome: Outcome, n: int, rng: random.Random, strategy: str) -> float:

@@ -4,9 +4,10 @@
 when they run, so that `lswarm --help` pays for none of it.
 """
 
-from local_swarm.cli.render.answers import answer, evaluation
+from local_swarm.cli.render.answers import answer
 from local_swarm.cli.render.catalogue import model, models, verified
 from local_swarm.cli.render.machine import hardware, settings
+from local_swarm.cli.render.measures import evaluation, replay
 from local_swarm.cli.render.plans import estimate, plan
 from local_swarm.cli.render.running import status
 from local_swarm.cli.render.terminal import console, say
@@ -20,6 +21,7 @@ __all__ = [
     "model",
     "models",
     "plan",
+    "replay",
     "say",
     "settings",
     "status",

@@ -1,4 +1,4 @@
-"""Votes, and what voting gives."""
+"""Votes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from local_swarm.cli.render.terminal import cells, console, new_table
+from local_swarm.cli.render.terminal import cells, console
 
 SHORT_LINES = 8
 CODE_FENCE = "```"
@@ -84,21 +84,3 @@ def _calls(row: dict[str, Any]) -> str:
 
 def _grade(passed: bool) -> str:
     return "[green]passed[/green]" if passed else "[red]failed[/red]"
-
-
-def evaluation(document: dict[str, Any]) -> None:
-    out = console()
-    table = new_table("", "pass rate", "95% interval")
-    for row in document["rows"]:
-        interval = f"{row['low']:.1%} to {row['high']:.1%}"
-        table.add_row(*cells(row["name"], f"{row['rate']:.1%}", interval))
-    out.print(
-        f"{escape(document['model'])}, {document['tasks']} held-out tasks, "
-        f"{document['samples']} samples each, temperature {document['temperature']}"
-    )
-    out.print(table)
-    gain = document["gain"]
-    out.print(
-        f"vote of 5 minus single: {gain['difference']:+.1%} "
-        f"(95% interval {gain['low']:+.1%} to {gain['high']:+.1%})"
-    )
