@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local_swarm.domain.candidate import Candidate, ToolCall
+from local_swarm.wire.certainty import logprobs_in, mean_and_lowest
 
 
 @dataclass(slots=True)
@@ -32,14 +33,17 @@ class ToolCallParts:
 
 @dataclass(slots=True)
 class Answer:
-    """One choice. Complete when `finish_reason` is set."""
+    """One choice. Complete when `finish_reason` is set. `logprobs` is what the engine told the
+    client that asked for it, `token_logprobs` of each token what it told at all."""
 
     worker: str = ""
+    model: str = ""
     text: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     tool_calls: dict[int, ToolCallParts] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)  # fields of the delta we do not know
     logprobs: dict[str, Any] = field(default_factory=dict)
+    token_logprobs: list[float] = field(default_factory=list)
     finish_reason: str | None = None
     completion_tokens: int | None = None
     elapsed_s: float = 0.0
@@ -49,6 +53,7 @@ class Answer:
 
     def candidate(self) -> Candidate:
         calls = (c for _, c in sorted(self.tool_calls.items()))
+        mean, lowest = mean_and_lowest(self.token_logprobs) or (None, None)
         return Candidate(
             text="".join(self.text),
             tool_calls=tuple(ToolCall(c.id, c.name, "".join(c.arguments)) for c in calls),
@@ -57,6 +62,9 @@ class Answer:
             worker=self.worker,
             elapsed_s=self.elapsed_s,
             completion_tokens=self.completion_tokens,
+            model=self.model,
+            mean_logprob=mean,
+            lowest_logprob=lowest,
         )
 
     @property
@@ -117,10 +125,14 @@ def _list(value: object) -> list[Any]:
 
 
 class Assembly:
-    """Builds the answers of one upstream stream, which may interleave several choices."""
+    """Builds the answers of one upstream stream, which may interleave several choices. `hides`: the
+    client did not ask for the log-probabilities that the engine tells."""
 
-    def __init__(self, worker: str, choices: int) -> None:
-        self.answers = [Answer(worker=worker) for _ in range(choices)]
+    def __init__(
+        self, worker: str, choices: int, *, model: str = "", hides_logprobs: bool = False
+    ) -> None:
+        self.answers = [Answer(worker=worker, model=model) for _ in range(choices)]
+        self._hides_logprobs = hides_logprobs
         self._without_usage: list[Answer] = []  # finished ones, in the order they finished
 
     @property
@@ -142,7 +154,9 @@ class Assembly:
             if isinstance(text := choice.get("text"), str):
                 answer.text.append(text)
             if isinstance(logprobs := choice.get("logprobs"), dict):
-                _join_lists(answer.logprobs, logprobs)
+                answer.token_logprobs.extend(logprobs_in(logprobs))
+                if not self._hides_logprobs:
+                    _join_lists(answer.logprobs, logprobs)
             if finish := choice.get("finish_reason"):
                 answer.finish_reason = str(finish)
                 answer.elapsed_s = elapsed_s

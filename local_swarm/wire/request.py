@@ -26,6 +26,7 @@ class SwarmOptions:
     quorum: int | None = None
     stream: str | None = None
     include_candidates: bool = False
+    adaptive: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,7 @@ def _swarm(options: dict[str, Any], strategy_header: str | None) -> SwarmOptions
         include_candidates=bool(
             optional(options, "include_candidates", bool, "swarm.include_candidates")
         ),
+        adaptive=optional(options, "adaptive", bool, "swarm.adaptive"),
     )
 
 
