@@ -5,5 +5,6 @@ with ratios; timings of different runs say little on a machine that others share
 an assertion: docs/performance.md has the targets and the figures.
 
 `servers` starts the processes (`upstream`, `bare_proxy`, `gateway`, litellm's proxy), `load` asks
-them, `figures` prints; one module for each part: `overhead`, `relay`, `clients`, `votes`, `swarm`.
+them, `figures` prints; one module for each part: `overhead`, `relay`, `clients`, `votes`,
+`swarm`, `hostile`.
 """

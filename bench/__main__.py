@@ -16,7 +16,7 @@ import aiohttp
 import click
 from rich.console import Console
 
-from bench import clients, litellm, overhead, relay, swarm, votes
+from bench import clients, hostile, litellm, overhead, relay, swarm, votes
 from bench.figures import Report, show
 
 
@@ -37,6 +37,7 @@ PARTS: dict[str, Part] = {
     "clients": lambda _: clients.run(),
     "votes": lambda _: votes.run(),
     "swarm": lambda given: swarm.run(given.model, given.tokens),
+    "hostile": lambda _: hostile.run(),
 }
 
 
@@ -55,7 +56,7 @@ PARTS: dict[str, Part] = {
 def main(
     parts: tuple[str, ...], json_file: str | None, litellm_wish: str, model: str, tokens: int
 ) -> None:
-    """Measure the gateway; without PARTS all of it, in about three minutes."""
+    """Measure the gateway; without PARTS all of it, in about four minutes."""
     console = Console(width=None if sys.stdout.isatty() else 140)
     python = litellm.python_of(litellm_wish)
     if python is None:

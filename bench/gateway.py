@@ -16,6 +16,7 @@ from local_swarm.consensus import STRATEGIES
 from local_swarm.domain.endpoint import Endpoint
 from local_swarm.domain.worker import Death, WorkerState, WorkerStatus
 from local_swarm.gateway.app import GatewaySettings, serving
+from local_swarm.gateway.deciding import VoteSettings
 from local_swarm.gateway.turns import Served
 from local_swarm.gateway.voted import VotedSettings
 
@@ -62,6 +63,7 @@ async def serve(listener: socket.socket) -> None:
         served=Served(MODEL, ctx=CTX, context_train=CTX, voters=VOTERS),
         voted=VotedSettings(),
         strategies=frozenset(STRATEGIES),
+        votes=VoteSettings(execute="execute" in sys.argv[4:]),
         max_queue=MAX_QUEUE,
     )
     async with serving(settings, Steady(url, workers, slots), listener):

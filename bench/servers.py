@@ -60,7 +60,7 @@ async def started(module: str, *args: str, env: Mapping[str, str] = {}) -> Async
         if not line.startswith(b"READY "):
             raise RuntimeError(f"{module} did not start")
         url = line.split()[1].decode()
-        await _answers(url)
+        await answers(url)
         yield Server(url, psutil.Process(process.pid))
     finally:
         process.stdin.close()
@@ -109,7 +109,7 @@ async def litellm_proxy(python: Path | None, upstream: Server) -> AsyncIterator[
             )
         try:
             url = f"http://127.0.0.1:{port}"
-            await _answers(url + "/health/liveliness", process)
+            await answers(url + "/health/liveliness", process)
             yield Server(url, psutil.Process(process.pid))
         except StartError:
             tail = (Path(home) / "log").read_text(errors="replace")[-2000:]
@@ -125,7 +125,7 @@ class StartError(Exception):
     """A server did not answer in time."""
 
 
-async def _answers(url: str, process: asyncio.subprocess.Process | None = None) -> None:
+async def answers(url: str, process: asyncio.subprocess.Process | None = None) -> None:
     """Waits until something answers at `url`. Raises StartError."""
     deadline = time.monotonic() + START_S
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
