@@ -18,6 +18,7 @@ from typing import Any
 
 import aiohttp
 
+from local_swarm.consensus import STRATEGIES
 from local_swarm.domain.launch import Capabilities, LaunchSpec
 from local_swarm.domain.worker import WorkerState
 from local_swarm.gateway.app import Gateway, GatewaySettings, listen, serving
@@ -207,7 +208,7 @@ async def swarm_of(shape: Shape, **settings: Any) -> AsyncIterator[Swarm]:
     gateway_settings = GatewaySettings(
         served=Served(**served),
         voted=VotedSettings(**chat),
-        strategies=frozenset({"auto", "fuzzy", "ast", "fastest", "off"}),
+        strategies=frozenset(STRATEGIES),
         **settings,
     )
     async with (

@@ -25,7 +25,14 @@ def is_loopback(host: str) -> bool:
 
 def problems_between(config: Config, origins: Mapping[str, Origin]) -> list[str]:
     """Settings that are right alone and wrong together, one sentence each."""
-    checks = (_open_door(config, origins), _hosts(config), _quorum(config), _backoff(config))
+    checks = (
+        _open_door(config, origins),
+        _hosts(config),
+        _quorum(config),
+        _execution(config),
+        _embeddings(config),
+        _backoff(config),
+    )
     return [problem for problem in checks if problem]
 
 
@@ -56,6 +63,36 @@ def _quorum(config: Config) -> str:
     if isinstance(voters, str) or isinstance(quorum, str) or quorum <= voters:
         return ""
     return f"swarm.quorum is {quorum}, but must not be above swarm.voters, which is {voters}"
+
+
+def _execution(config: Config) -> str:
+    if config.swarm.strategy != "execution" or config.consensus.execute:
+        return ""
+    return 'swarm.strategy is "execution", so consensus.execute must be true'
+
+
+def _embeddings(config: Config) -> str:
+    url = config.consensus.embeddings_url
+    if not url:
+        return ""
+    if not _is_web_address(url):
+        return f'consensus.embeddings_url is "{url}", but must be as "http://127.0.0.1:8001/v1"'
+    if not config.consensus.embeddings_model:
+        return "consensus.embeddings_url is set, so consensus.embeddings_model must be too"
+    return ""
+
+
+def _is_web_address(url: str) -> bool:
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        has_place = bool((parts.hostname or "").encode("idna")) and parts.port != 0
+    except ValueError:  # also of a name that no resolver takes
+        return False
+    plain = not parts.query and not parts.fragment and parts.username is None
+    written = url.isascii() and url.isprintable() and " " not in url
+    return parts.scheme in ("http", "https") and has_place and plain and written
 
 
 def _backoff(config: Config) -> str:

@@ -113,6 +113,38 @@ class Swarm(Struct, frozen=True):
         Meta(ge=0, le=1000),
         _says("Once a quorum has answered, how long slower voters are waited for."),
     ] = 3.0
+    adaptive: Annotated[
+        bool, _says("Whether a vote asks its last voters only where the first leave it open.")
+    ] = False
+    first_voters: Annotated[
+        Annotated[int, Meta(ge=2, le=32)], _says("Voters with which such a vote begins.")
+    ] = 3
+
+
+class Consensus(Struct, frozen=True):
+    """What a vote may do beside comparing the answers."""
+
+    execute: Annotated[
+        bool, _says("Whether answers in Python are run in a sandbox and compared.", GUARDED)
+    ] = False
+    sure: Annotated[
+        float,
+        Meta(gt=0, le=1),
+        _says("How sure the verdict must be before the last answers are no longer waited for."),
+    ] = 1.0
+    logprobs: Annotated[
+        Literal["auto", "off"],
+        _says("Whether workers tell a vote how sure they are of their words."),
+    ] = "auto"
+    embeddings_url: Annotated[
+        str, _says("A server that makes embeddings, for the strategy similarity.", GUARDED)
+    ] = ""
+    embeddings_model: Annotated[str, _says("The model that is asked for there.")] = ""
+    embeddings_key: Annotated[
+        str,
+        Meta(pattern=r"^[!-~]*\Z"),
+        _says("The key that is shown there.", SECRET),
+    ] = ""
 
 
 class Models(Struct, frozen=True):
@@ -212,6 +244,7 @@ class Config(Struct, frozen=True):
 
     server: Server = field(default_factory=Server)
     swarm: Swarm = field(default_factory=Swarm)
+    consensus: Consensus = field(default_factory=Consensus)
     models: Models = field(default_factory=Models)
     hardware: Hardware = field(default_factory=Hardware)
     engine: Engine = field(default_factory=Engine)

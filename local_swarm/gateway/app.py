@@ -22,9 +22,11 @@ from local_swarm.gateway.bodies import LIMITS, BodyLimits
 from local_swarm.gateway.connections import ConnectionLimits, factory
 from local_swarm.gateway.counted import Counted
 from local_swarm.gateway.counting import Counting
+from local_swarm.gateway.deciding import Means, VoteSettings, votes_of
 from local_swarm.gateway.door import Door, door_middleware, mark
 from local_swarm.gateway.events import Events, EventStream
 from local_swarm.gateway.fanout import Fanout, FanoutSettings
+from local_swarm.gateway.learning import Learner
 from local_swarm.gateway.ledger import Ledger
 from local_swarm.gateway.length import Length
 from local_swarm.gateway.metrics import Metrics
@@ -39,7 +41,6 @@ from local_swarm.gateway.stats import Stats
 from local_swarm.gateway.turns import Served
 from local_swarm.gateway.upstream import Upstream
 from local_swarm.gateway.voted import Voted, VotedSettings
-from local_swarm.gateway.votes import Votes
 from local_swarm.wire.choices import ChatFamily, CompletionFamily
 from local_swarm.wire.messages_reply import MessagesFamily
 from local_swarm.wire.responses_reply import ResponsesFamily
@@ -57,6 +58,7 @@ class GatewaySettings:
     voted: VotedSettings
     strategies: frozenset[str]
     fanout: FanoutSettings = field(default_factory=FanoutSettings)
+    votes: VoteSettings = field(default_factory=VoteSettings)
     host: str = "127.0.0.1"
     keys: Collection[str] = ()
     hosts: Collection[str] = ()
@@ -85,13 +87,14 @@ async def serving(
     Leaving ends what is in flight and closes the listener.
     """
     upstream = Upstream()
-    async with VoteProcess() as ballots:
+    learner = Learner(settings.votes.skills)
+    async with VoteProcess() as ballots, learner.keeping():
         metrics = Metrics()
         events = Events(lambda: _as_it_is(fleet, ledger, activity))
         ledger = ObservedLedger(max_waiting=settings.max_queue, metrics=metrics, events=events)
         activity = Activity()
         reporter = Reporter(metrics, events, lines=settings.access_log)
-        app = build(settings, fleet, ledger, activity, upstream, ballots, reporter)
+        app = build(settings, fleet, ledger, activity, upstream, ballots, reporter, learner)
         watch = WorkerWatch(fleet, events)
 
         def sync() -> None:
@@ -143,21 +146,24 @@ def build(
     upstream: Upstream,
     ballots: Ballots,
     reporter: Reporter,
+    learner: Learner,
 ) -> web.Application:
     """The application, not yet listening."""
     served, stats, metrics = settings.served, Stats(), reporter.metrics
     counting = Counting(fleet, ledger, upstream)
     length = Length(served.model_id, fleet, counting)
     fanout = Fanout(fleet, ledger, upstream, stats, served.model_id, settings.fanout)
+    means = Means(fleet, ledger, upstream, fanout, length)
     voted = Voted(
         served,
         settings.voted,
-        votes=Votes(fanout, ballots, metrics),
+        votes=votes_of(settings.votes, served.model_id, means, ballots, metrics, learner),
         relay=Relay(fanout, ledger, upstream),
         ledger=ledger,
         length=length,
         strategies=settings.strategies,
         activity=activity,
+        executes=settings.votes.execute,
     )
     overview = Overview(served, fleet, ledger, stats, activity, reporter)
     hosts = {host.lower() for host in (*settings.hosts, settings.host)}

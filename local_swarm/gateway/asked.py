@@ -16,6 +16,7 @@ from local_swarm.gateway.passed import read_body
 from local_swarm.gateway.ports import Fleet
 from local_swarm.gateway.turns import Served
 from local_swarm.gateway.upstream import Reply, Upstream, UpstreamError
+from local_swarm.gateway.within import set_within
 from local_swarm.telemetry.logs import get_logger
 from local_swarm.wire import shown
 
@@ -95,8 +96,8 @@ class AnyWorker:
         try:
             while not (endpoints := self._fleet.endpoints()):
                 changed.clear()
-                await asyncio.wait_for(changed.wait(), attempts.left_s)
-        except (asyncio.TimeoutError, DeadlineExceeded) as exc:
+                await set_within(changed, attempts.left_s)
+        except DeadlineExceeded as exc:
             retry_after_s = self._ledger.retry_after_s()
             raise Overloaded("No worker is ready.", retry_after_s=retry_after_s) from exc
         finally:

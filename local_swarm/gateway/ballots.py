@@ -1,4 +1,4 @@
-"""The gateway's end of the vote process."""
+"""The gateway's end of the processes that compare answers and run code."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 
 from local_swarm.domain.candidate import Candidate
+from local_swarm.domain.evidence import Evidence, RunsWanted, Wanted
+from local_swarm.domain.execution import Report
 from local_swarm.domain.rules import Breach, Rules
 from local_swarm.domain.verdict import Verdict
 from local_swarm.gateway import vote_process
 from local_swarm.gateway.vote_process import (
     HEADER,
+    RUNS,
     JudgeRequest,
     Request,
+    RunRequest,
     SettleRequest,
     VoteReply,
     VoteRequest,
@@ -31,48 +36,31 @@ LONGEST_VOTE_S = 10.0  # then the process is given up; what takes long in a vote
 UNFRAMED = (ValueError, OverflowError, RecursionError)  # what msgpack has no place for
 
 
-class VoteProcess:
-    """Use as an async context manager, from the main thread. One vote at a time.
+class HelperProcess:
+    """A process that answers requests, one at a time. Use as an async context manager, from the
+    main thread; `begin` starts it then, else the first request does. `words` are its arguments."""
 
-    A vote is never the reason why a request fails: when the helper dies, takes too long or cannot
-    compare, the first answer wins and the reasons say why.
-    """
-
-    def __init__(self) -> None:
+    def __init__(self, *words: str, begin: bool = True) -> None:
+        self._words = words
+        self._begin = begin
         self._process: asyncio.subprocess.Process | None = None
+        self._ended = False
         self._turn = asyncio.Lock()
         self._exchange: asyncio.Task[VoteReply] | None = None
 
-    async def __aenter__(self) -> VoteProcess:
-        await self._start()
+    async def __aenter__(self) -> HelperProcess:
+        if self._begin:
+            await self._start()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        self._ended = True
         if self._exchange is not None:
             self._exchange.cancel()
             await asyncio.gather(self._exchange, return_exceptions=True)
         await self._end()
 
-    @traced("vote")
-    async def vote(self, prompt: str, candidates: Sequence[Candidate], strategy: str) -> Verdict:
-        """Compares `candidates`, in order of arrival. Blocks nobody; never raises."""
-        describe(strategy=strategy, candidates=len(candidates))
-        reply = await self._ask(VoteRequest(prompt, list(candidates), strategy))
-        return reply.verdict or _uncompared(len(candidates), reply.error or "")
-
-    async def judge(self, rules: Rules, candidates: Sequence[Candidate]) -> list[Breach | None]:
-        """What each candidate breaks, nothing where that cannot be found out. Never raises."""
-        reply = await self._ask(JudgeRequest(rules, list(candidates)))
-        return reply.breaches or [None] * len(candidates)
-
-    async def settled(
-        self, prompt: str, candidates: Sequence[Candidate], missing: int, strategy: str
-    ) -> bool:
-        """Whether `missing` more answers cannot change who wins. Never raises."""
-        reply = await self._ask(SettleRequest(prompt, list(candidates), strategy, missing))
-        return bool(reply.settled)
-
-    async def _ask(self, request: Request) -> VoteReply:
+    async def ask(self, request: Request) -> VoteReply:
         """One at a time. A caller that leaves does not end an exchange that has begun: the next
         would have to wait for a new process, or take this reply for its own."""
         await self._turn.acquire()
@@ -99,11 +87,14 @@ class VoteProcess:
         return msgspec.msgpack.decode(payload, type=VoteReply)
 
     async def _start(self) -> asyncio.subprocess.Process:
+        if self._ended:
+            raise EOFError("the gateway has ended")  # nobody would end another process
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             # By path: with -m a file in the current folder, somebody's cloned repository, could
             # stand in for a module.
             vote_process.__file__,
+            *self._words,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,  # a Ctrl-C is for the supervisor
@@ -117,6 +108,91 @@ class VoteProcess:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+
+
+class VoteProcess:
+    """The two helper processes. Use as an async context manager, from the main thread.
+
+    A vote is never the reason why a request fails: when a helper dies, takes too long or cannot
+    compare, the first answer wins and the reasons say why.
+    """
+
+    def __init__(self) -> None:
+        self._votes = HelperProcess()
+        self._runs = HelperProcess(RUNS, begin=False)
+
+    async def __aenter__(self) -> VoteProcess:
+        await self._votes.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._runs.__aexit__(*exc)
+        await self._votes.__aexit__(*exc)
+
+    @traced("vote")
+    async def vote(
+        self,
+        prompt: str,
+        candidates: Sequence[Candidate],
+        strategy: str,
+        rules: Rules | None = None,
+        evidence: Evidence | None = None,
+    ) -> Verdict | Wanted:
+        """Compares `candidates`, in order of arrival, or says what must be found out first (only
+        what `evidence.able` names). Blocks nobody; never raises."""
+        describe(strategy=strategy, candidates=len(candidates))
+        known = evidence or Evidence()
+        reply = await self._votes.ask(
+            VoteRequest(prompt, list(candidates), strategy, _sendable(rules), known)
+        )
+        return reply.verdict or reply.wanted or _uncompared(len(candidates), reply.error or "")
+
+    async def judge(self, rules: Rules, candidates: Sequence[Candidate]) -> list[Breach | None]:
+        """What each candidate breaks, nothing where that cannot be found out. Never raises."""
+        reply = await self._votes.ask(JudgeRequest(_sendable(rules), list(candidates)))
+        return reply.breaches or [None] * len(candidates)
+
+    async def settled(
+        self,
+        prompt: str,
+        candidates: Sequence[Candidate],
+        missing: int,
+        strategy: str,
+        rules: Rules | None = None,
+        evidence: Evidence | None = None,
+        sure: float = 1.0,
+    ) -> bool:
+        """Whether `missing` more answers change who wins by a chance of 1 - `sure` at most. Never
+        raises."""
+        known = evidence or Evidence()
+        reply = await self._votes.ask(
+            SettleRequest(
+                prompt, list(candidates), strategy, missing, _sendable(rules), known, sure
+            )
+        )
+        return bool(reply.settled)
+
+    @traced("run")
+    async def run(self, wanted: RunsWanted) -> tuple[Report, ...] | None:
+        """What came of the candidates' code in the sandbox; None where it could not be run. Delays
+        no vote but those that wait for runs of their own. Never raises."""
+        describe(jobs=len(wanted.jobs))
+        reply = await self._runs.ask(RunRequest(list(wanted.jobs)))
+        if reply.reports is None:
+            log.warning("candidates could not be run", error=reply.error)
+            return None
+        return tuple(reply.reports)
+
+
+def _sendable(rules: Rules | None) -> Rules:
+    """Without their schemas where these hold what msgpack has no place for."""
+    if rules is None:
+        return Rules()
+    try:
+        msgspec.msgpack.encode(rules)
+    except UNFRAMED:
+        return replace(rules, functions=None, schema=None)
+    return rules
 
 
 def _uncompared(count: int, why: str) -> Verdict:

@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError
 
 from local_swarm.errors import InvalidRequest
+from local_swarm.gateway.within import result_within
 from local_swarm.wire.limits import Limits
 
 SESSION_HEADERS = ("X-Session-Affinity", "X-Session-Id")
@@ -34,7 +35,7 @@ async def read_json(request: web.Request) -> object:
         if request.content.is_eof():  # it came with the head: nothing is left to wait for
             body = await request.read()
         else:
-            body = await asyncio.wait_for(request.read(), limits.within_s)
+            body = await result_within(request.read(), limits.within_s)
         decoded = msgspec.json.decode(body)
     except asyncio.TimeoutError as exc:
         raise InvalidRequest(f"The body did not arrive within {limits.within_s:g} s.") from exc

@@ -12,6 +12,7 @@ from local_swarm.domain.endpoint import Endpoint
 from local_swarm.gateway.ledger import Ledger
 from local_swarm.gateway.ports import Fleet
 from local_swarm.gateway.upstream import Refused, Upstream, UpstreamError
+from local_swarm.gateway.within import result_within
 from local_swarm.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -59,7 +60,7 @@ class Counting:
         self._running.add(work)
         work.add_done_callback(self._ended)
         left = max(0.0, deadline - time.monotonic())
-        return await asyncio.wait_for(asyncio.shield(work), left)
+        return await result_within(asyncio.shield(work), left)
 
     async def _ask(self, endpoint: Endpoint, how: How, body: dict[str, Any]) -> int | None:
         async def post(path: str, body: dict[str, Any]) -> dict[str, Any]:

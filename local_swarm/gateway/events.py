@@ -8,7 +8,6 @@ amount of memory and delays nobody.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ import msgspec
 from aiohttp import web
 
 from local_swarm.errors import Overloaded
+from local_swarm.gateway.within import set_within
 from local_swarm.wire.sse import PING, encode_event
 
 MAX_SUBSCRIBERS = 16
@@ -53,8 +53,7 @@ class Subscription:
 
     async def wait(self, within_s: float) -> None:
         """Until there is something to take, it is closed, or the time is up."""
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._change.wait(), within_s)
+        await set_within(self._change, within_s)
 
     def take(self) -> list[Mapping[str, Any]]:
         """Everything that waits; first, where some were lost, how many."""

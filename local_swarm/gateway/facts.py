@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from local_swarm.domain.verdict import Verdict
+from local_swarm.gateway.deliberation import Spent
 from local_swarm.gateway.gathering import Ask, Collected, Ended
 from local_swarm.gateway.rulings import Ruling
 from local_swarm.gateway.turns import Turn
@@ -17,7 +18,8 @@ from local_swarm.gateway.turns import Turn
 class VoteFacts:
     """`voters` were asked and `answered` of them did; `abstained` are answers that broke the
     request's rules and voters that were lost, `saved` those that nobody waited for. `agreement` is
-    the share of the answers that vote."""
+    the share of the answers that vote, `judges` how many said which of them is best. `grown`: more
+    voters were asked because the first settled nothing."""
 
     strategy: str
     voters: int
@@ -28,12 +30,16 @@ class VoteFacts:
     agreement: float
     ended: Ended
     completion_tokens: int
+    judges: int = 0
+    grown: bool = False
 
     @classmethod
-    def of(cls, ask: Ask, collected: Collected, ruling: Ruling, verdict: Verdict) -> VoteFacts:
+    def of(
+        cls, ask: Ask, collected: Collected, ruling: Ruling, verdict: Verdict, spent: Spent
+    ) -> VoteFacts:
         answered, cut = len(ruling.answers), collected.ended is not Ended.ALL
         early = cut and collected.ended is not Ended.DEADLINE
-        asked = ask.want if ask.exact and early else collected.asked
+        asked = ask.want if (ask.exact or ask.grows) and early else collected.asked
         unheard = asked - len(collected.answers)
         lost = min(unheard, collected.lost) if cut else unheard
         return cls(
@@ -45,7 +51,10 @@ class VoteFacts:
             saved=unheard - lost if early else 0,
             agreement=verdict.agreement,
             ended=collected.ended,
-            completion_tokens=sum(a.completion_tokens or 0 for a in ruling.answers),
+            completion_tokens=sum(a.completion_tokens or 0 for a in ruling.answers)
+            + spent.completion_tokens,
+            judges=spent.judges,
+            grown=ask.grows and collected.rounds > 1,
         )
 
 
@@ -67,6 +76,8 @@ def told(
     }
     if facts.saved:
         swarm["early"] = {"why": facts.ended.value, "saved": facts.saved}
+    if facts.judges:
+        swarm["judges"] = facts.judges
     if turn.why:
         swarm["why"] = turn.why
     if ask.request.swarm.include_candidates:
@@ -87,8 +98,8 @@ def _on_the_end(facts: VoteFacts, turn: Turn, ask: Ask) -> list[str]:
         said.append(f"The time was up after {answered} of {voters} answers.")
     if facts.lost:
         said.append(f"{facts.lost} of {voters} voters were lost.")
-    needed = turn.want if turn.exact and facts.ended is not Ended.SETTLED else turn.quorum
-    if answered < needed and not ask.first:
+    needed = turn.want if turn.exact else turn.quorum
+    if answered < needed and not ask.first and facts.ended is not Ended.SETTLED:
         said.append(f"Only {answered} of the {needed} answers wanted arrived.")
     return said
 
@@ -107,6 +118,9 @@ def _shown(ruling: Ruling, verdict: Verdict) -> list[dict[str, Any]]:
             "elapsed_ms": round(1000 * candidate.elapsed_s),
             "completion_tokens": candidate.completion_tokens,
         }
+        if candidate.mean_logprob is not None and candidate.lowest_logprob is not None:
+            row["mean_logprob"] = round(candidate.mean_logprob, 4)
+            row["lowest_logprob"] = round(candidate.lowest_logprob, 4)
         if (breach := ruling.breaches[i]) is not None:
             row["breaks"] = breach
         if candidate.tool_calls:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from local_swarm.domain.endpoint import Endpoint
 from local_swarm.errors import DeadlineExceeded, Overloaded, RequestError
+from local_swarm.gateway import sampling
 from local_swarm.gateway.cells import answer_tokens, limited
 from local_swarm.gateway.gathering import Ask, Collected, Ended, Patience, cancel, gather
 from local_swarm.gateway.ledger import Lease, Ledger, Need
@@ -32,15 +33,16 @@ __all__ = ["DEATH_NOTICE_S", "Ask", "Fanout", "FanoutSettings"]
 log = get_logger(__name__)
 
 DEATH_NOTICE_S = 2.0  # a broken connection is often seen before the exit that caused it
-HOTTEST = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class FanoutSettings:
-    """`temperature_spread`: how far above and below the swarm's temperature workers are asked."""
+    """`temperature_spread`: how far above and below the swarm's temperature workers are asked.
+    `logprobs`: voters tell how sure they are of their words, where that can be asked for."""
 
     patience: Patience = field(default_factory=Patience)
     temperature_spread: float = 0.1
+    logprobs: bool = False
 
 
 class Fanout:
@@ -98,8 +100,10 @@ class Fanout:
                     await cancel(tasks)
             finally:
                 self._ledger.release(leases, cut=cut)
+        if ended is Ended.STRAGGLERS and collected.may_grow(ask):
+            ended = Ended.ALL  # others are asked in their place
         if ended is Ended.ALL:
-            errors = [task.result() for task in tasks]
+            errors = [None if task.cancelled() else task.result() for task in tasks]
             if any(isinstance(error, TooLate) for error in errors):
                 ended = Ended.DEADLINE
             elif not collected.enough(ask):
@@ -114,7 +118,8 @@ class Fanout:
         self, ask: Ask, leases: Sequence[Lease], collected: Collected
     ) -> list[asyncio.Task[UpstreamError | None]]:
         tasks = []
-        for lease, temperature in zip(leases, self._temperatures(ask, len(leases)), strict=True):
+        spread = sampling.temperatures(ask, len(leases), self._settings.temperature_spread)
+        for lease, temperature in zip(leases, spread, strict=True):
             seed_offset = ask.seed_offset + collected.seeds
             asked = replace(ask, temperature=temperature, seed_offset=seed_offset)
             coroutine = self._attempt(asked, lease, collected)
@@ -131,9 +136,10 @@ class Fanout:
 
     async def _leases(self, ask: Ask, deadline: float, collected: Collected) -> Sequence[Lease]:
         have = len(collected.answers)
+        want = self._voters(ask) if collected.rounds == 0 else ask.want - have
         need = Need(
-            want=self._voters(ask) if collected.rounds == 0 else ask.want - have,
-            minimum=max(1, ask.quorum - have),
+            want=want,
+            minimum=max(1, min(ask.quorum - have, want)),
             solo=ask.solo,
             conversation=ask.conversation,
             prompt_tokens=ask.prompt_tokens,
@@ -145,34 +151,30 @@ class Fanout:
         return leases
 
     def _voters(self, ask: Ask) -> int:
-        """How many to ask now: a quorum that can begin at once is better than all voters later,
+        """How many to ask first: a quorum that can begin at once is better than all voters later,
         but not where the client counts on their number, or a seed is to repeat the vote."""
+        first = ask.begin if ask.grows else ask.want
         if ask.solo or ask.exact or ask.request.seed is not None or self._ledger.waiting:
-            return ask.want
+            return first
         free = sum(
             slot not in self._ledger.busy_slots(endpoint.id)
             for endpoint in self._fleet.endpoints()
             for slot in range(endpoint.slots - endpoint.lanes)
         )
-        return free if max(2, ask.quorum) <= free < ask.want else ask.want
-
-    def _temperatures(self, ask: Ask, requests: int) -> list[float | None]:
-        """One for each upstream request, spread evenly around the swarm's own."""
-        base, spread = ask.temperature, self._settings.temperature_spread
-        if base is None or requests < 2 or ask.request.seed is not None:
-            return [base] * requests
-        steps = [2 * i / (requests - 1) - 1 for i in range(requests)]
-        return [round(min(HOTTEST, max(0.0, base + spread * step)), 4) for step in steps]
+        return free if max(2, min(ask.quorum, first)) <= free < first else first
 
     @traced("attempt")
     async def _attempt(self, ask: Ask, lease: Lease, collected: Collected) -> UpstreamError | None:
         """One upstream request. Adds each answer as it finishes; returns what went wrong."""
         endpoint = lease.endpoint
         describe(worker=endpoint.id, voters=len(lease.slots))
-        assembly = Assembly(endpoint.id, len(lease.slots))
+        more = sampling.certainty(ask, endpoint) if self._settings.logprobs else {}
+        assembly = Assembly(
+            endpoint.id, len(lease.slots), model=self._model_id, hides_logprobs=bool(more)
+        )
         error: UpstreamError | None = None
         try:
-            await self._read(ask, lease, assembly, collected)
+            await self._read(ask, lease, more, assembly, collected)
         except UpstreamError as exc:
             error = exc
         except Exception as exc:
@@ -187,10 +189,17 @@ class Fanout:
             self.account(endpoint, finished)
         return error
 
-    async def _read(self, ask: Ask, lease: Lease, assembly: Assembly, collected: Collected) -> None:
+    async def _read(
+        self,
+        ask: Ask,
+        lease: Lease,
+        more: Mapping[str, Any],
+        assembly: Assembly,
+        collected: Collected,
+    ) -> None:
         """Raises an UpstreamError where the stream ends before its answers do."""
         endpoint = lease.endpoint
-        body = self.body(ask, lease, ask.seed_offset)
+        body = {**self.body(ask, lease, ask.seed_offset), **more}
         started = time.monotonic()
         stream = self._upstream.stream(
             endpoint, ask.request.path, body, within_s=ask.within_s, accepted=ask.accepted

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from statistics import median
 from typing import Any
 
+from local_swarm.gateway.within import set_within
 from local_swarm.wire.answer import Answer
 from local_swarm.wire.request import VotedRequest
 
@@ -36,7 +36,8 @@ class Ask:
     Where workers are away, fewer are asked and the quorum shrinks with them; where slots are busy,
     fewer, but a quorum. `exact` insists on `want` answers, in rounds where there are fewer slots.
     `first` ends with the first answer, `settled` when it says that the answers still missing
-    change nothing.
+    change nothing. `begin`: so many are asked first, the others only where these settle nothing; 0
+    asks all at once. `guesses`: fewer than half of the answers may settle it.
     `temperature` is the swarm's own, for requests that set no sampling; None leaves it to the
     engine. `accepted` is called when the first worker has taken the request. `seed_offset` are the
     seeds that were given out for this request before. `lenient_after_s`: once the request is so
@@ -52,11 +53,18 @@ class Ask:
     exact: bool = False
     first: bool = False
     settled: Settled | None = None
+    begin: int = 0
+    guesses: bool = False
     temperature: float | None = None
     accepted: Callable[[], None] = lambda: None
     seed_offset: int = 0
     prompt_tokens: int | None = None
     lenient_after_s: float = math.inf
+
+    @property
+    def grows(self) -> bool:
+        """Whether it begins with some of its voters."""
+        return 0 < self.begin < self.want
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,21 +127,31 @@ class Collected:
         """Whether no voter is asked again for one that was lost."""
         if ask.first:
             return bool(self.answers)
+        all_of_them = ask.exact or self.may_grow(ask)
         return bool(self.rounds) and len(self.answers) >= (
-            ask.want if ask.exact else self.quorum(ask)
+            ask.want if all_of_them else self.quorum(ask)
         )
 
+    def may_grow(self, ask: Ask) -> bool:
+        """Whether those that were not asked at first still may be."""
+        return ask.grows and self.rounds <= 1
+
     def quorum(self, ask: Ask) -> int:
-        """Answers without which nothing ends early: fewer where fewer could be asked."""
+        """Answers without which nothing ends early: fewer where fewer could be, or were, asked."""
+        if self.may_grow(ask):
+            return min(ask.quorum, ask.begin // 2 + 1)
         return ask.quorum if ask.exact else min(ask.quorum, self.asked)
 
     def missing(self, ask: Ask) -> int:
         """Answers that are still to come, if nothing is lost."""
-        return ask.want - len(self.answers) if ask.exact else self.running
+        all_of_them = ask.exact or self.may_grow(ask)
+        return ask.want - len(self.answers) if all_of_them else self.running
 
     async def is_settled(self, ask: Ask) -> bool:
         have, missing = len(self.answers), self.missing(ask)
-        if ask.settled is None or missing <= 0 or have < max(self.quorum(ask), missing + 1):
+        if ask.settled is None or missing <= 0 or have < self.quorum(ask):
+            return False
+        if have <= missing and not ask.guesses:
             return False  # fewer than half settle nothing: not worth a look
         return await ask.settled(tuple(self.answers), missing)
 
@@ -185,8 +203,7 @@ async def _watch(ask: Ask, collected: Collected, patience: Patience) -> Ended:
         left = _patience_left(ask, collected, patience, time.monotonic() - started)
         if left is not None and left <= 0:
             return Ended.STRAGGLERS
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(collected.changed.wait(), left)
+        await set_within(collected.changed, left)
 
 
 def _patience_left(
@@ -196,4 +213,6 @@ def _patience_left(
         return None
     if len(collected.answers) < collected.quorum(ask):
         return None
+    if collected.may_grow(ask):
+        patience = replace(patience, least_s=0.0)  # others are asked in their place, at once
     return patience.left_s([answer.elapsed_s for answer in collected.answers], waited_s)

@@ -93,7 +93,17 @@ class Metrics:
         )
         self._saved = Counter(
             "lswarm_vote_samples_saved_total",
-            "Answers that a vote which ended early did not wait for.",
+            "Answers that a vote which ended early did not wait for, or never asked for.",
+            registry=self.registry,
+        )
+        self._grown = Counter(
+            "lswarm_vote_growth_rounds_total",
+            "Times that more voters were asked because the first had settled nothing.",
+            registry=self.registry,
+        )
+        self._judges = Counter(
+            "lswarm_vote_judges_total",
+            "Voters that said which of several answers is best.",
             registry=self.registry,
         )
 
@@ -128,6 +138,14 @@ class Metrics:
     def voted(self, agreement: float) -> None:
         """Answers were compared."""
         self._agreement.observe(agreement)
+
+    def grew(self) -> None:
+        """A vote that had begun with some of its voters asked the others."""
+        self._grown.inc()
+
+    def judged(self, judges: int) -> None:
+        """So many voters were judges of a vote."""
+        self._judges.inc(judges)
 
     def ended_early(self, saved: int) -> None:
         """A vote was decided while `saved` voters were still writing."""

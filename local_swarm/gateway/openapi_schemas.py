@@ -105,6 +105,7 @@ SCHEMAS: dict[str, Schema] = {
             "quorum": _maybe("integer", minimum=1, maximum=MAX_SAMPLES),
             "stream": {"enum": ["vote", "leader", None]},
             "include_candidates": _maybe("boolean"),
+            "adaptive": _maybe("boolean"),
         },
     ),
     "ChatRequest": _object(
@@ -215,6 +216,11 @@ SCHEMAS: dict[str, Schema] = {
             "winner": _WHOLE,
             "elapsed_ms": {"type": "number"},
             "completion_tokens": _WHOLE,
+            "early": _object(
+                {"why": {"enum": ["settled", "stragglers", "first"]}, "saved": _WHOLE}
+            ),
+            "judges": _WHOLE,
+            "why": _TEXT,
             "reasons": {"type": "array", "items": _TEXT},
             "candidates": _OBJECTS,
         },

@@ -7,6 +7,8 @@ from typing import Protocol
 
 from local_swarm.domain.candidate import Candidate
 from local_swarm.domain.endpoint import Endpoint
+from local_swarm.domain.evidence import Evidence, RunsWanted, Wanted
+from local_swarm.domain.execution import Report
 from local_swarm.domain.rules import Breach, Rules
 from local_swarm.domain.verdict import Verdict
 from local_swarm.domain.worker import Death, WorkerState, WorkerStatus
@@ -45,8 +47,16 @@ class Fleet(Protocol):
 class Ballots(Protocol):
     """Judges and compares answers off the event loop."""
 
-    async def vote(self, prompt: str, candidates: Sequence[Candidate], strategy: str) -> Verdict:
-        """Never raises: what cannot be compared is a verdict that says so."""
+    async def vote(
+        self,
+        prompt: str,
+        candidates: Sequence[Candidate],
+        strategy: str,
+        rules: Rules | None = None,
+        evidence: Evidence | None = None,
+    ) -> Verdict | Wanted:
+        """The verdict, or what of `evidence.able` must be found out first. Never raises: what
+        cannot be compared is a verdict that says so."""
         ...
 
     async def judge(self, rules: Rules, candidates: Sequence[Candidate]) -> list[Breach | None]:
@@ -54,8 +64,21 @@ class Ballots(Protocol):
         ...
 
     async def settled(
-        self, prompt: str, candidates: Sequence[Candidate], missing: int, strategy: str
+        self,
+        prompt: str,
+        candidates: Sequence[Candidate],
+        missing: int,
+        strategy: str,
+        rules: Rules | None = None,
+        evidence: Evidence | None = None,
+        sure: float = 1.0,
     ) -> bool:
-        """Whether `missing` more answers, whatever they say, leave the winner's cluster the winner.
-        Never raises: what is not known is not settled."""
+        """Whether `missing` more answers, whatever they say, leave the winner's cluster the winner;
+        below `sure` 1, whether the winner is right with that probability. Never raises: what is not
+        known is not settled."""
+        ...
+
+    async def run(self, wanted: RunsWanted) -> tuple[Report, ...] | None:
+        """What came of the candidates' code, in order; None where it could not be run. Never
+        raises."""
         ...

@@ -14,7 +14,8 @@ SWARM_ALIAS = "swarm"
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What the gateway serves: one model, asked by so many voters; `quorum` None is a majority."""
+    """What the gateway serves: one model, asked by so many voters; `quorum` None is a majority.
+    `adaptive`: a vote begins with `first_voters`, and asks the others where it must."""
 
     model_id: str
     ctx: int
@@ -24,14 +25,16 @@ class Served:
     quorum: int | None = None
     unknown_model: str = "accept"
     purpose: Purpose = "chat"
+    first_voters: int = 3
+    adaptive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
     """`want` answers, of which `quorum` are needed; `voted` when they are compared.
 
-    `solo` is served by a lane; `live` streams the one voter as it writes. `why` tells why the
-    client does not simply get the winner of a vote.
+    `begin` of them are asked first, 0 for all at once. `solo` is served by a lane; `live` streams
+    the one voter as it writes. `why` tells why the client does not simply get the winner of a vote.
     """
 
     want: int
@@ -40,6 +43,7 @@ class Turn:
     voted: bool = False
     solo: bool = False
     exact: bool = False
+    begin: int = 0
     live: bool = False
     why: str = ""
 
@@ -89,7 +93,18 @@ def turn_of(chat: VotedRequest, served: Served, *, voting_slots: int, all_slots:
         strategy,
         voted=True,
         exact=chat.swarm.samples is not None,
+        begin=_begin(chat, served, want),
     )
+
+
+def _begin(chat: VotedRequest, served: Served, want: int) -> int:
+    """All at once where the client counts on all, or on so many that there must be."""
+    options = chat.swarm
+    adaptive = served.adaptive if options.adaptive is None else options.adaptive
+    counted_on = chat.seed is not None or options.include_candidates
+    if not adaptive or counted_on or options.quorum is not None or served.quorum is not None:
+        return 0
+    return served.first_voters if max(2, served.first_voters) < want else 0
 
 
 def _one(*, live: bool, why: str, solo: bool = False) -> Turn:

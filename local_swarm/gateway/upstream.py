@@ -24,6 +24,8 @@ from local_swarm.wire.sse import DONE, EventTooLarge, SSEDecoder
 MAX_ERROR_BYTES = 64 * 1024
 BROKEN = (aiohttp.ClientError, HttpProcessingError, OSError)
 """What the failures of a connection look like; asyncio.TimeoutError may be among them."""
+NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What the reading of JSON may end with."""
 
 
 class UpstreamError(Exception):
@@ -114,17 +116,24 @@ class Upstream:
         body: dict[str, Any] | None = None,
         *,
         within_s: float,
+        most_bytes: int | None = None,
     ) -> Reply:
         """One plain request, for what takes no slot or cannot be streamed.
 
-        Raises Refused for any status but 200, Lost and TooLate.
+        Raises Refused for any status but 200, TooLate, and Lost, also for an answer of more than
+        `most_bytes`.
         """
         response = await self._send(endpoint, method, path, body, within_s)
         try:
             if response.status != 200:
                 raise Refused(response.status, await _error_of(response))
             content_type = response.headers.get("Content-Type", "application/json")
-            return Reply(await response.content.read(), content_type)
+            read = bytearray()
+            async for chunk in response.content.iter_any():
+                read += chunk
+                if most_bytes is not None and len(read) > most_bytes:
+                    raise Lost(f"{endpoint.id} answered more than {most_bytes} bytes")
+            return Reply(bytes(read), content_type)
         except asyncio.TimeoutError as exc:
             raise TooLate(f"{endpoint.id} had not ended its answer in time") from exc
         except BROKEN as exc:
@@ -133,16 +142,24 @@ class Upstream:
             response.close()
 
     async def post(
-        self, endpoint: Endpoint, path: str, body: dict[str, Any], *, within_s: float
+        self,
+        endpoint: Endpoint,
+        path: str,
+        body: dict[str, Any],
+        *,
+        within_s: float,
+        most_bytes: int | None = None,
     ) -> dict[str, Any]:
         """The JSON object that `POST path` answers, for what generates nothing.
 
-        Raises Refused, Lost and TooLate.
+        Raises Refused, Lost and TooLate like `plain`.
         """
-        reply = await self.plain(endpoint, "POST", path, body, within_s=within_s)
+        reply = await self.plain(
+            endpoint, "POST", path, body, within_s=within_s, most_bytes=most_bytes
+        )
         try:
             answer = reply.json()
-        except msgspec.DecodeError as exc:
+        except NO_JSON as exc:
             raise Lost(f"{endpoint.id} answered what is not JSON: {exc}") from exc
         if not isinstance(answer, dict):
             raise Lost(f"{endpoint.id} answered what is not an object")
@@ -202,7 +219,7 @@ async def _error_of(response: Exchange) -> dict[str, Any]:
             if len(read) > MAX_ERROR_BYTES:
                 return {}
         body = msgspec.json.decode(read)
-    except (*BROKEN, asyncio.TimeoutError, msgspec.DecodeError):
+    except (*BROKEN, *NO_JSON, asyncio.TimeoutError):
         return {}
     error = body.get("error") if isinstance(body, dict) else None
     if isinstance(error, dict):
@@ -214,7 +231,7 @@ def parse_event(data: bytes) -> dict[str, Any]:
     """One event's JSON. Raises Refused for an error event, Lost for what is not JSON."""
     try:
         event = msgspec.json.decode(data)
-    except msgspec.DecodeError as exc:
+    except NO_JSON as exc:
         raise Lost(f"an event that is not JSON: {data[:80]!r}") from exc
     if not isinstance(event, dict):
         raise Lost(f"an event that is not an object: {data[:80]!r}")

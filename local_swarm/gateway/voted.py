@@ -64,6 +64,7 @@ class Voted:
         length: Length,
         strategies: frozenset[str],
         activity: Activity,
+        executes: bool = False,
     ) -> None:
         self._served = served
         self._settings = settings
@@ -73,6 +74,7 @@ class Voted:
         self._length = length
         self._strategies = strategies
         self._activity = activity
+        self._executes = executes
 
     async def handle(self, family: Family, request: web.Request) -> web.StreamResponse:
         """Raises a RequestError before anything was sent; later errors are in the stream."""
@@ -100,6 +102,12 @@ class Voted:
             known = ", ".join(sorted(self._strategies))
             raise InvalidRequest(
                 f"The strategy {turn.strategy!r} is not known; known are {known}.",
+                param="swarm.strategy",
+            )
+        if turn.voted and turn.strategy == "execution" and not self._executes:
+            raise InvalidRequest(
+                'The strategy "execution" runs the answers\' code, which is off here.',
+                hint="Set execute = true in [consensus] to allow it.",
                 param="swarm.strategy",
             )
         rules = voted.rules() if enforced(voted, turn, self._served) else Rules()
@@ -134,6 +142,7 @@ class Voted:
             conversation=f"{lane}:{session_of(request)}:{voted.conversation}",
             solo=turn.solo,
             exact=turn.exact,
+            begin=turn.begin,
             first=turn.voted and turn.strategy == "fastest" and voted.n == 1,
             temperature=None if turn.solo else self._settings.temperature,
             accepted=accepted.set,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -327,8 +326,17 @@ class Fleet:
             left = deadline - time.monotonic()
             if left <= 0:
                 return None
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(change.wait(), left)
+            await _set_within(change, left)
+
+
+async def _set_within(event: asyncio.Event, within_s: float) -> None:
+    """Waits so long at most. Not `wait_for`: before Python 3.12 it loses a cancellation that comes
+    as the event is set, and whoever asks goes on for a client that has left."""
+    waiter = asyncio.create_task(event.wait(), name="change")
+    try:
+        await asyncio.wait({waiter}, timeout=within_s)
+    finally:
+        waiter.cancel()
 
 
 def _endpoint(keeper: Keeper) -> Endpoint:

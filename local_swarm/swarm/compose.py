@@ -11,12 +11,14 @@ from local_swarm.budget import observe
 from local_swarm.config import Config
 from local_swarm.consensus import STRATEGIES
 from local_swarm.domain.plan import Observed, WorkerPlan
-from local_swarm.engines import on_devices, printed_sizes
+from local_swarm.engines import asks_for_vectors, on_devices, printed_sizes
 from local_swarm.gateway.app import GatewaySettings
 from local_swarm.gateway.bodies import BodyLimits
 from local_swarm.gateway.connections import ConnectionLimits
+from local_swarm.gateway.deciding import VoteSettings
 from local_swarm.gateway.fanout import FanoutSettings
 from local_swarm.gateway.gathering import Patience
+from local_swarm.gateway.learning import SkillBook
 from local_swarm.gateway.stream import Pace
 from local_swarm.gateway.turns import Served
 from local_swarm.gateway.voted import VotedSettings
@@ -83,7 +85,9 @@ def log_settings(config: Config, directory: Path) -> LogSettings:
     )
 
 
-def gateway_settings(prepared: Prepared, *, control_key: str) -> GatewaySettings:
+def gateway_settings(
+    prepared: Prepared, *, control_key: str, skills: SkillBook | None = None
+) -> GatewaySettings:
     """The control key opens the gateway to this user's own commands where keys are asked for."""
     config, plan = prepared.config, prepared.plan
     server, swarm = config.server, config.swarm
@@ -96,6 +100,8 @@ def gateway_settings(prepared: Prepared, *, control_key: str) -> GatewaySettings
         quorum=None if swarm.quorum == "majority" else swarm.quorum,
         unknown_model=server.unknown_model,
         purpose=prepared.model.purpose,
+        first_voters=swarm.first_voters,
+        adaptive=swarm.adaptive,
     )
     pace = Pace(first_byte_s=server.first_byte_s, keepalive_s=server.keepalive_s)
     return GatewaySettings(
@@ -104,7 +110,9 @@ def gateway_settings(prepared: Prepared, *, control_key: str) -> GatewaySettings
         fanout=FanoutSettings(
             patience=Patience(factor=swarm.straggler_factor),
             temperature_spread=swarm.temperature_spread,
+            logprobs=config.consensus.logprobs == "auto",
         ),
+        votes=_votes(prepared, skills),
         strategies=frozenset(STRATEGIES),
         host=server.host,
         keys=(*server.api_keys, control_key) if server.api_keys else (),
@@ -117,4 +125,17 @@ def gateway_settings(prepared: Prepared, *, control_key: str) -> GatewaySettings
         limits=BodyLimits(
             server.body_timeout_s, Limits(server.max_tokens, server.max_schema_bytes)
         ),
+    )
+
+
+def _votes(prepared: Prepared, skills: SkillBook | None) -> VoteSettings:
+    consensus = prepared.config.consensus
+    return VoteSettings(
+        execute=consensus.execute,
+        sure=consensus.sure,
+        embeddings_url=consensus.embeddings_url,
+        embeddings_model=consensus.embeddings_model,
+        embeddings_key=consensus.embeddings_key,
+        own_embeddings=asks_for_vectors(prepared.engine_args),
+        skills=skills,
     )

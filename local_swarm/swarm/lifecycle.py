@@ -13,9 +13,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from local_swarm import sandbox
 from local_swarm.config.paths import Paths, chosen, ensured
 from local_swarm.domain.worker import WorkerState
-from local_swarm.errors import BusyError, Interrupted, WorkerStartError
+from local_swarm.errors import BusyError, Interrupted, SandboxUnavailable, WorkerStartError
 from local_swarm.gateway.app import Gateway, listen, serving, url_of
 from local_swarm.supervisor import runfile
 from local_swarm.supervisor.fleet import Fleet, Keeper
@@ -28,6 +29,7 @@ from local_swarm.swarm.compose import (
 )
 from local_swarm.swarm.notify import notify
 from local_swarm.swarm.planning import Prepared
+from local_swarm.swarm.skills import SkillFile
 from local_swarm.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -62,9 +64,12 @@ async def running(
     """A swarm that is ready, stopped when the context closes. From the main thread only.
 
     `logs` is where the workers' logs go, a folder for each port by default. Raises BusyError when
-    the port is taken, WorkerStartError when no worker comes up.
+    the port is taken, WorkerStartError when no worker comes up, SandboxUnavailable where answers
+    are to be run and this machine has no safe place for it.
     """
     config = prepared.config
+    if config.consensus.execute:
+        await asyncio.to_thread(_check_sandbox)
     _refuse_second(paths, config.server.port)
     token, control_key = secrets.token_hex(16), secrets.token_urlsafe(24)
     with listen(config.server.host, config.server.port) as listener:
@@ -84,7 +89,8 @@ async def running(
             run_token=token,
             logs=log_settings(config, ensured(logs)),
         )
-        settings = gateway_settings(prepared, control_key=control_key)
+        skills = SkillFile.of(paths)
+        settings = gateway_settings(prepared, control_key=control_key, skills=skills)
         # The run file outlives the workers: whatever ends us while they stop, they are found.
         with _run_file(paths, port, run):
             async with fleet, serving(settings, fleet, listener) as gateway:
@@ -102,6 +108,14 @@ async def running(
                 )
     if config.server.port == 0:
         shutil.rmtree(logs, ignore_errors=True)  # nobody will look for a port drawn by lot
+
+
+def _check_sandbox() -> None:
+    if (why := sandbox.unavailable()) is not None:
+        raise SandboxUnavailable(
+            f"consensus.execute is true, and answers cannot be run safely here: {why}",
+            hint="Leave the setting out; votes then compare what the answers say.",
+        )
 
 
 async def serve(prepared: Prepared, paths: Paths, announce: Callable[[Running], None]) -> None:

@@ -89,6 +89,8 @@ def test_a_named_file_that_does_not_exist_is_an_error(desk, how, named):
         '[logs]\ndir = "."',
         "[logs]\nprompts = true",
         '[models]\ncache_dir = "."',
+        "[consensus]\nexecute = true",
+        '[consensus]\nembeddings_url = "http://evil.example/v1"\nembeddings_model = "e"',
     ],
 )
 def test_a_file_found_in_the_working_directory_opens_no_door(desk, text):
@@ -304,6 +306,38 @@ def test_a_key_that_no_header_can_carry_is_refused(desk, keys):
 def test_settings_that_contradict_each_other_are_told(from_user_file: FromText, text):
     with pytest.raises(ConfigError, match="must not be above"):
         from_user_file(text)
+
+
+def test_a_strategy_that_runs_answers_needs_the_leave_to(from_user_file: FromText):
+    with pytest.raises(ConfigError, match=r"consensus\.execute must be true"):
+        from_user_file('[swarm]\nstrategy = "execution"')
+    allowed = '[swarm]\nstrategy = "execution"\n[consensus]\nexecute = true'
+    assert from_user_file(allowed).config.consensus.execute
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:8001",
+        "ftp://x/v1",
+        "http://",
+        "http://x:99999",
+        "http://a@x",
+        "http://x?y",
+        "http://x/a b",
+        "http://x/é",
+        "http://a..b/v1",
+        f"http://{'x' * 64}/v1",
+    ],
+)
+def test_a_server_for_embeddings_needs_an_address_and_a_model(from_user_file: FromText, url):
+    wrong = f'[consensus]\nembeddings_model = "e"\nembeddings_url = "{url}"'
+    with pytest.raises(ConfigError, match="embeddings_url"):
+        from_user_file(wrong)
+    right = '[consensus]\nembeddings_url = "http://127.0.0.1:8001/v1"'
+    with pytest.raises(ConfigError, match="embeddings_model must be too"):
+        from_user_file(right)
+    assert from_user_file(f'{right}\nembeddings_model = "e"').config.consensus.embeddings_model
 
 
 @pytest.mark.parametrize("name", ["*", "desk.local:8000", "http://desk.local", "*.local", ""])

@@ -30,7 +30,7 @@ from fake_generate import KINDS, Broken, Generation, Refused, crash
 from fake_http import Request, Responder, connection_handler
 from fake_script import Script, piece_id, pieces
 from fake_slots import Slots
-from fake_wire import apply_template, error_body
+from fake_wire import apply_template, error_body, vectors
 
 PUBLIC = {"/health", "/v1/health"}
 EMBEDDING = {"/v1/embeddings", "/embeddings", "/embedding", "/rerank"}
@@ -195,7 +195,10 @@ class Fake:
         if self.script.get("embeddings") and request.path in EMBEDDING and request.method == "POST":
             body = request.json()
             self.remember(request)["body"] = body
-            return 200, {"model": self.model, "echo": body}
+            answer = {"model": self.model, "echo": body}
+            if self.script.get("embeddings") == "letters":
+                answer = {"object": "list", "model": self.model, "data": vectors(body["input"])}
+            return 200, answer
         if request.path in ("/props", "/metrics", "/slots", *EMBEDDING):
             message = f"This server does not support {request.path}"
             return 501, error_body(501, message, "not_supported_error")

@@ -14,7 +14,8 @@ by POST /_fake/script, which replaces the whole script. All keys are optional:
     order_seed        interleave choices in a random but seeded order (default: round robin)
     cancel_non_stream stop non-streamed work when its client leaves (default false, as measured)
     answers           a list of answers, or {prompt substring: list}; "" matches every prompt
-    embeddings        true: embeddings and reranking answer {"echo": the body}; else they are 501
+    embeddings        true: embeddings and reranking answer {"echo": the body}; "letters": they
+                      answer with vectors of how often each letter occurs; else they are 501
     slot              fields added to each slot of GET /slots
     answers_by        what picks from the list: "choice" (default), "slot", "request", "seed"
     faults            a list of faults, the first that matches a request is used:

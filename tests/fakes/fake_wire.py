@@ -103,6 +103,12 @@ def answer_deltas(answer: Answer, index: int) -> list[dict[str, Any]]:
     return deltas
 
 
+def vectors(texts: list[str]) -> list[dict[str, Any]]:
+    """How often each letter occurs, in the order of the alphabet."""
+    letters = [[float(text.casefold().count(chr(97 + i))) for i in range(26)] for text in texts]
+    return [{"object": "embedding", "index": i, "embedding": v} for i, v in enumerate(letters)]
+
+
 def logprobs_of(text: str) -> dict[str, Any]:
     entry = {"id": piece_id(text), "token": text, "bytes": list(text.encode())}
     entry["logprob"] = -(piece_id(text) % 1000) / 1000

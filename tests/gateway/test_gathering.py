@@ -11,13 +11,24 @@ import pytest
 
 from local_swarm.domain.endpoint import Endpoint
 from local_swarm.domain.verdict import Verdict
-from local_swarm.gateway.facts import VoteFacts
+from local_swarm.gateway.deliberation import Spent
+from local_swarm.gateway.facts import VoteFacts, told
 from local_swarm.gateway.fanout import Fanout, FanoutSettings
-from local_swarm.gateway.gathering import Ask, Collected, Ended, Patience, cancel, gather
+from local_swarm.gateway.gathering import (
+    Ask,
+    Collected,
+    Ended,
+    Patience,
+    _patience_left,
+    _watch,
+    cancel,
+    gather,
+)
 from local_swarm.gateway.ledger import Ledger, Need
 from local_swarm.gateway.rulings import Ruling
 from local_swarm.gateway.stats import Stats
 from local_swarm.gateway.trouble import Trouble
+from local_swarm.gateway.turns import Turn
 from local_swarm.gateway.upstream import Lost, Upstream
 from local_swarm.wire.answer import Answer
 from local_swarm.wire.chat import ChatRequest
@@ -95,7 +106,7 @@ def test_who_was_lost_is_not_told_as_saved(ended: Ended, lost: int, saved: int) 
     ruling = Ruling(collected.answers, collected.asked, [None, None], [0, 1], [])
     verdict = Verdict(0, 1.0, 0.5, "auto", ((0, 1),), ())
     ask = Ask(REQUEST, want=4, quorum=2, within_s=1.0)
-    facts = VoteFacts.of(ask, collected, ruling, verdict)
+    facts = VoteFacts.of(ask, collected, ruling, verdict, Spent())
     assert (facts.voters, facts.answered, facts.lost, facts.saved) == (4, 2, lost, saved)
 
 
@@ -105,3 +116,48 @@ def test_rounds_of_samples_lose_nobody() -> None:
         collected.begin(3)
         collected.hear(Answer() for _ in range(3))
     assert (collected.asked, collected.lost, collected.running) == (6, 0, 0)
+
+
+def test_while_others_may_be_asked_a_straggler_is_not_given_the_least_time() -> None:
+    ask = Ask(REQUEST, want=5, quorum=3, within_s=PATIENCE_S, begin=3)
+    collected = Collected(rounds=1)
+    collected.begin(3)
+    collected.hear([Answer(elapsed_s=0.1), Answer(elapsed_s=0.1)])
+    patience = Patience(factor=3.0, least_s=2.0)
+    assert _patience_left(ask, collected, patience, 0.0) == pytest.approx(0.3)
+    collected.rounds = 2
+    collected.hear([Answer(elapsed_s=0.1)])
+    assert _patience_left(ask, collected, patience, 0.0) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("ticks", range(6))
+async def test_who_watches_a_round_that_is_over_leaves_at_once(ticks: int) -> None:
+    """`asyncio.wait_for` swallows a cancellation that comes as what it waits for is done."""
+    ask = Ask(REQUEST, want=3, quorum=1, within_s=PATIENCE_S)
+    collected = Collected(rounds=1)
+    collected.begin(2)
+    collected.hear([Answer(elapsed_s=0.1)])
+    patience = Patience(factor=1.0, least_s=1000.0)
+    watch = asyncio.create_task(_watch(ask, collected, patience))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    collected.hear([Answer(elapsed_s=0.1)])
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+    watch.cancel()
+    await asyncio.wait({watch}, timeout=PATIENCE_S / 4)
+    assert watch.cancelled()
+
+
+def test_a_vote_that_was_sure_early_lacks_no_answers() -> None:
+    collected = Collected(rounds=1, ended=Ended.SETTLED)
+    collected.begin(3)
+    collected.hear([Answer(), Answer(), Answer()])
+    ruling = Ruling(collected.answers, collected.asked, [None] * 3, [0, 1, 2], [])
+    verdict = Verdict(0, 1.0, 0.9, "auto", ((0, 1, 2),), ())
+    ask = Ask(REQUEST, want=8, quorum=5, within_s=1.0, exact=True, begin=3)
+    turn = Turn(8, 5, "auto", voted=True, exact=True, begin=3)
+    facts = VoteFacts.of(ask, collected, ruling, verdict, Spent())
+    said = told(facts, turn, ask, ruling, verdict, 0.0)
+    assert said["early"] == {"why": "settled", "saved": 5}
+    assert said["reasons"] == ["The verdict was settled after 3 of 8 answers."]

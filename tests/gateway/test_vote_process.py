@@ -5,10 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 
+import pytest
+
+from local_swarm import consensus
 from local_swarm.domain.candidate import Candidate
+from local_swarm.domain.evidence import RunsWanted
+from local_swarm.domain.execution import Job
 from local_swarm.domain.rules import Breach, Rules
+from local_swarm.domain.verdict import Verdict
 from local_swarm.gateway.ballots import VoteProcess
-from local_swarm.gateway.vote_process import JudgeRequest, SettleRequest, answer
+from local_swarm.gateway.vote_process import JudgeRequest, SettleRequest, VoteRequest, answer
 
 SCHEMA = {"properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}, "required": ["a"]}
 RULES = Rules(json=True, schema=SCHEMA)
@@ -46,6 +52,7 @@ async def test_a_caller_that_leaves_costs_the_others_nothing() -> None:
         verdict = await waiting
         assert (await ballots.judge(RULES, [WRONG])) == [Breach.WRONG_JSON]
         assert _pid(ballots) == pid
+    assert isinstance(verdict, Verdict)
     assert verdict.agreement == 2 / 3
     assert (await asyncio.gather(leaving, gone, return_exceptions=True)) != []
 
@@ -65,5 +72,26 @@ async def _sent() -> None:
 
 
 def _pid(ballots: VoteProcess) -> int:
-    assert ballots._process is not None
-    return ballots._process.pid
+    process = ballots._votes._process
+    assert process is not None
+    return process.pid
+
+
+async def test_nobody_begins_a_process_once_they_have_ended() -> None:
+    async with VoteProcess() as ballots:
+        assert isinstance(await ballots.vote("", [RIGHT], "auto"), Verdict)
+    verdict = await ballots.vote("", [RIGHT, RIGHT], "auto")
+    assert isinstance(verdict, Verdict)
+    assert verdict.strategy == "off"
+    assert await ballots.run(RunsWanted((Job("", ("f(1)",)),))) is None
+    assert (ballots._votes._process, ballots._runs._process) == (None, None)
+
+
+def test_of_what_goes_wrong_only_the_kind_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is logged, and a message may quote an answer."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise KeyError("a secret of the prompt")
+
+    monkeypatch.setattr(consensus, "deliberate", fails)
+    assert answer(VoteRequest("", [RIGHT], "auto")).error == "KeyError"
