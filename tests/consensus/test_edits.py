@@ -65,6 +65,8 @@ SAME = [
     DIFF.replace("a/src", "./src").replace("b/src", "./src"),
     f"**`src/calc.py`**\n\n```\n{BLOCK.split('```python')[1].strip()}",
     f"```python:src/calc.py\n{BLOCK.split('```python')[1].strip()}",
+    BLOCK.replace("<<<<<<< SEARCH", "------- SEARCH").replace(">>>>>>> REPLACE", "+++++++ REPLACE"),
+    BLOCK.replace("SEARCH\n", "SEARCH\n:start_line:3\n:end_line:4\n-------\n"),
 ]
 
 

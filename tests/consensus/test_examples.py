@@ -171,6 +171,9 @@ def test_hiding_leaves_a_prompt_without_examples_alone() -> None:
         assert examples.hide(prompt) == prompt
 
 
-@pytest.mark.parametrize("text", ["(" * 3000, "twice(" * 400, ">>> twice(\n" * 300, "Input:" * 900])
+@pytest.mark.parametrize(
+    "text",
+    ["(" * 3000, "twice(" * 400, ">>> twice(\n" * 300, "Input:" * 900, "n = [1, " * 400],
+)
 def test_any_prompt_will_do(text: str) -> None:
     assert said(f'{ONE}    """{text}"""\n') == []

@@ -31,6 +31,8 @@ def answer(text: str, prompt: str = ""):
         f"no\n</THINK>\n{ADD}",
         f'<think effort="low">\ndef no(): pass\n</think>\n{ADD}',
         f"~~~py\n{ADD}\n~~~",
+        f"\ufeff{ADD}",
+        f"\ufeff```python\n{ADD}\n```",
         f"Sure!\n\n```python\n{ADD}\n```\nIt adds.",
         f"```python\n{ADD}",
         f"<think>\ndef no(): pass\n</think>\n{ADD}",
@@ -78,6 +80,14 @@ def test_a_prompt_without_a_whole_header_has_none(prompt: str) -> None:
     assert find_header(prompt) is None
 
 
+@pytest.mark.parametrize(
+    "code", ["for i in range(3)\n    print(i)", "def f(x):\n    return x\n\nif f(1)\n    f(2)"]
+)
+def test_a_line_that_lost_its_colon_is_no_talk(code: str) -> None:
+    found = answer(f"```python\n{code}\n```")
+    assert (found.kind, found.text, found.sound) == (Kind.CODE, code, False)
+
+
 def test_broken_code_is_not_cut_until_it_compiles() -> None:
     found = answer("def f(x):\n    y = 1\n    z = = 2\n    return y")
     assert (found.kind, found.sound) == (Kind.CODE, False)
@@ -99,6 +109,8 @@ def test_prose_is_text(text: str) -> None:
         ('Here is the JSON:\n\n{"b": 1.0, "a": [1]}\n\nAnything else?', '{"a":[1],"b":1}'),
         ('{\n  "a": [\n    1\n  ]\n}\nThat is all.', '{"a":[1]}'),
         ("The list:\n[1,\n 2]", "[1,2]"),
+        ('The result is {"a": 1}.', '{"a":1}'),
+        ('Here is the JSON: {\n  "a": 1\n}', '{"a":1}'),
     ],
 )
 def test_data_in_talk_is_data(text: str, data: str) -> None:
@@ -110,6 +122,10 @@ def test_data_in_talk_is_data(text: str, data: str) -> None:
     [
         'You can pass {"a": 1} to it, which returns the sum of all the values that it holds.',
         "[1] A reference.\n[2] Another one.",
+        '{"a": 1}\n{"a": 2}',
+        'Old:\n{"a": 1}\nNew:\n{\n  "a": 2\n}',
+        "services:\n  ports: [80]",
+        "[1]\n[2]",
         '{"a": 1}\n' + "This is a long story about what the object above could mean. " * 9,
     ],
 )
@@ -154,6 +170,13 @@ def test_code_of_another_language_is_whole_and_left_alone(tag: str) -> None:
 
 def test_the_names_of_a_language_are_one() -> None:
     assert answer("```js\nf()\n```") == answer("```JavaScript\nf()\n```")
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1, "b": [1, 2', '[{"a": 1}, {"b"', '{"a": 1,}', '{"a": None}']
+)
+def test_data_that_does_not_parse_is_broken_data(text: str) -> None:
+    assert answer(text) == Answer(Kind.JSON, text, sound=False)
 
 
 def test_a_json_block_that_does_not_parse_is_broken_json() -> None:

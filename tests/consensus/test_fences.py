@@ -71,6 +71,52 @@ def test_a_program_comes_with_the_blocks_that_define_what_it_uses() -> None:
     assert [block.text for block in found.rest] == ["ls"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{ADD}\n```",
+        f"{ADD}\n```\nIt adds both numbers.",
+        f"{ADD}\n```\nTry it:\n```bash\npython add.py\n```",
+        f"```python\n{ADD}```\nIt adds both numbers.",
+        f"```python\n{ADD}```\nTry it:\n```bash\npython add.py\n```",
+        f"```python\n{ADD}```\nOutput:\n```\n3\n```",
+        f"{ADD}\n\nOutput:\n```\n3\n```",
+        f"Like this:\n\n{ADD}\n\nOutput:\n```text\n3\n```\nIt adds.",
+    ],
+)
+def test_marks_that_were_lost_or_moved_lose_no_answer(text: str) -> None:
+    assert answer(text).text == ADD
+
+
+def test_a_program_without_fences_may_hold_some() -> None:
+    code = 'def f():\n    """Like\n\n    ```\n    f()\n    ```\n    """\n    return 1'
+    assert answer(code).text == code
+
+
+def test_a_fence_that_the_prompt_had_opened_may_hold_a_body() -> None:
+    found = extract(Candidate("    return a + b\n```\nDone."), find_header("def add(a, b):\n"))
+    assert found.text == ADD
+
+
+def test_talk_before_the_only_mark_stays_talk() -> None:
+    found = answer(f"This is how:\n```\n{ADD}")
+    assert (found.text, found.sound) == (ADD, True)
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        'Traceback (most recent call last):\n  File "a.py", line 3\n    f(1)\nTypeError: no',
+        "for each item:\n    total = total + price of item\nthen show the total",
+    ],
+)
+def test_what_was_printed_or_sketched_is_no_broken_program(printed: str) -> None:
+    talk = "This happens because the function takes nothing; give it a parameter, and it works."
+    for prompt in ("", "def f(x):\n") if "Traceback" in printed else ("",):
+        found = extract(Candidate(f"{talk}\n\n```\n{printed}\n```"), find_header(prompt))
+        assert (found.kind, found.sound) == (Kind.TEXT, True)
+
+
 def test_prose_in_a_block_of_code_is_text() -> None:
     text = "```python\nThis is a sentence, and no code at all.\n```"
     assert answer(text) == Answer(Kind.TEXT, text)
@@ -85,6 +131,8 @@ def test_prose_in_a_block_of_code_is_text() -> None:
         f"{ADD}\n<|endoftext|>def no(): pass",
         f"```python\n{ADD}\n```<|eot_id|>",
         f"<think>\nno\n</think>\n<|im_start|>assistant\n{ADD}",
+        "<|channel|>analysis<|message|>So a + b.<|end|>"
+        f"<|start|>assistant<|channel|>final<|message|>{ADD}<|return|>",
     ],
 )
 def test_the_marks_of_a_chat_template_are_no_part_of_an_answer(text: str) -> None:

@@ -74,6 +74,12 @@ def test_it_is_found_in_talk_without_a_fence(language: str) -> None:
     assert found.text == PROGRAMS[language]
 
 
+def test_a_query_of_several_lines_is_found_in_talk() -> None:
+    query = "SELECT a.x, COUNT(*)\nFROM a\nJOIN b ON b.a = a.id\nGROUP BY a.x;"
+    found = answer(f"Use this query:\n\n{query}\n\nIt counts what belongs to each.")
+    assert (found.kind, found.language, found.text) == (Kind.CODE, "sql", query)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -131,6 +137,19 @@ def test_layout_comments_and_local_names_do_not_count(language: str) -> None:
         ),
         ("bash", 'f "$a$b"', 'f "$a $b"'),
         ("sql", "SELECT 'a'", "SELECT 'A'"),
+        ("sql", "SELECT ' '", "SELECT ''"),
+        ("javascript", 's.split(" ")', 's.split("")'),
+        ("javascript", 's.split(" ")', 's.split("  ")'),
+        ("javascript", 's.split(";")', 's.split("")'),
+        ("javascript", "f(`${a} ${b}`)", "f(`${a}${b}`)"),
+        ("javascript", "f('\"')", 'f("\'")'),
+        ("typescript", 's.split(" ")', 's.split("")'),
+        ("go", 'func f() { g(" ") }', 'func f() { g("") }'),
+        ("go", "func f() { g(` `) }", "func f() { g(``) }"),
+        ("rust", 'fn f() { g(" ", ""); }', 'fn f() { g("", " "); }'),
+        ("c", 'void f() { g(" "); }', 'void f() { g(""); }'),
+        ("cpp", 'void f() { g(R"( )"); }', 'void f() { g(R"()"); }'),
+        ("java", 'class A { String s = " "; }', 'class A { String s = ""; }'),
     ],
 )
 def test_what_is_said_counts(language: str, one: str, other: str) -> None:

@@ -58,8 +58,6 @@ def body(*lines: str) -> str:
         ("bad_calls", body("return isinstance(items) or n")),
         ("bad_calls", body("items += [n]", "return items.sort()")),
         ("bad_calls", body("both = items.append(n)", "return both")),
-        ("unknown_attributes", body("return items.push(n)")),
-        ("unknown_attributes", body("return items.length - n")),
         ("slips", body("items[n] == 1", "return items")),
         ("slips", body("items[n].replace('a', 'b')", "return items")),
         ("slips", body("sorted(items)", "return items[n]")),
@@ -141,6 +139,34 @@ def test_sound_code_has_no_fatal_fault(source: str) -> None:
     assert not [name for name in FATAL if getattr(found, name)]
 
 
+TOLD = "def f(items: list[int], n: int = 1) -> int:\n"
+
+
+@pytest.mark.parametrize("use", ["items.push(n)", "items.length - n"])
+def test_plain_data_has_no_other_attributes_than_its_type(use: str) -> None:
+    assert findings(body(f"return {use}"), TOLD).unknown_attributes
+    assert not findings(body(f"return {use}"), TOLD.replace("list[int]", "list")).unknown_attributes
+    assert not findings(body(f"return {use}"), PROMPT).unknown_attributes
+    assert not findings(body(f"return {use}"), "Write f.").unknown_attributes
+
+
+def test_who_is_asked_for_nothing_may_return_nothing() -> None:
+    source = body("items.append(n)")
+    assert findings(source, TOLD).returns_nothing
+    assert not findings(source, TOLD.replace("-> int", "-> None")).returns_nothing
+
+
+def test_what_is_deleted_was_used() -> None:
+    assert not findings(body("del n", "return items[0]")).unused_parameters
+
+
+def test_none_in_a_sentence_asks_for_no_none() -> None:
+    asks = PROMPT + '    """The first of the items, {} where there is none."""\n'
+    source = body("return items[0] if items else n")
+    assert findings(source, asks.format("n")).unmet == findings(source, asks.format("0")).unmet
+    assert findings(source, asks.format("None")).unmet > findings(source, asks.format("n")).unmet
+
+
 def test_names_of_the_prompt_are_there() -> None:
     prompt = (
         "import math\nfrom typing import List\n\ndef poly(x): ...\n\ndef f(items: List[int], n):\n"
@@ -162,18 +188,6 @@ def test_a_program_that_defines_nothing_is_looked_at_as_it_is() -> None:
     assert not found.lacks_asked
 
 
-def test_facts_say_what_a_program_does() -> None:
-    source = body(
-        "for i in range(10):", "    if i % 2: return str(n)", "return items[::-1] + [0.5, 'a']"
-    )
-    facts = findings(source).facts
-    assert facts.returns == {"str", "list"}
-    assert {"range", "str", "Mod", "step", "For"} <= facts.words
-    assert facts.numbers == {"0xa", "0x2", "0x1", "0.5"}
-    assert facts.strings == {"a"}
-    assert (facts.parameters, facts.gives_value, facts.every_path_returns) == (2, True, True)
-
-
 def test_the_same_tree_has_the_same_findings() -> None:
     source = body("return [i for i in items if i < n]")
     assert findings(source) == findings(source)
@@ -184,9 +198,9 @@ def test_a_tree_nested_too_deep_is_not_looked_at() -> None:
     assert findings(deep) == Findings()
 
 
-def test_huge_numbers_are_written_down() -> None:
+def test_huge_numbers_are_read() -> None:
     source = body(f"return {'9' * 4000} + n, items")
-    assert findings(source).facts.numbers
+    assert not findings(source).undefined
 
 
 _NAMES = st.sampled_from(["items", "n", "x", "len", "f", "self"])

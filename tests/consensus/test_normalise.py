@@ -116,6 +116,23 @@ def test_code_of_another_language_is_compared_by_its_words() -> None:
     assert key("a:\n  b: 1", "yaml") != key("a:\nb: 1", "yaml")
 
 
+@pytest.mark.parametrize("language", ["kotlin", "yaml", "toml", "ruby", "bash"])
+def test_space_between_quotation_marks_counts(language: str) -> None:
+    forms = {
+        normalise(Answer(Kind.CODE, f"a = {text}", language=language)).key
+        for text in ("'x y'", "'x  y'", '"x y"', '"x  y"')
+    }
+    assert len(forms) == 4
+
+
+def test_space_between_the_words_of_a_selector_counts() -> None:
+    one, other = (
+        normalise(Answer(Kind.CODE, text, language="css"))
+        for text in (".a .b {\n  color: red;\n}", ".a.b {\n  color: red;\n}")
+    )
+    assert one.key != other.key
+
+
 def test_all_blocks_of_an_answer_count() -> None:
     def key(*blocks: str) -> str:
         first, *rest = [Answer(Kind.CODE, block) for block in blocks]

@@ -34,6 +34,8 @@ def answer(text: str, prompt: str = PROMPT) -> Answer:
         "1: def add(a, b):\n2:     return a + b",
         " 9 | def add(a, b):\n10 |     return a + b",
         "1\tdef add(a, b):\n2\t    return a + b",
+        f"python\n{ADD}",
+        f"```\nPython:\n{ADD}\n```",
         f"{ADD}\n\n\ndef test_add():\n    assert add(1,",
         f"{ADD}\n\nprint(add(1, 2)",
     ],

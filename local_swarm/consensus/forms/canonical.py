@@ -40,6 +40,15 @@ def canonical_json(text: str) -> str | None:
         return None
 
 
+def begins_with_json(text: str) -> bool:
+    """Whether a whole value stands at its beginning, whatever follows."""
+    try:
+        json.JSONDecoder().raw_decode(text.lstrip())
+    except (ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
 def read_json(text: str) -> Any:
     """The value that `text` writes, whole numbers as int. Of a key given twice the last counts, as
     in every common parser. Raises ValueError where `text` is not JSON, is longer than 256 Ki

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Set
 from dataclasses import dataclass
 
@@ -11,8 +12,9 @@ from local_swarm.consensus.parsing.tree import tree_tokens
 from local_swarm.consensus.reading.answer import Answer, Kind
 
 _INDENTED = frozenset(("yaml", "haskell", "fsharp", "nim", "coffeescript", "pug", "sass", "make"))
-_FREE = frozenset(("c", "cpp", "csharp", "css", "java", "php", "rust", "sql"))
+_FREE = frozenset(("c", "cpp", "csharp", "java", "php", "rust", "sql"))
 """Where a line may end between any two words."""
+_QUOTED = re.compile(r"[\"'`]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,9 @@ def _foreign(answer: Answer) -> NormalForm:
 
 
 def fold_line(line: str, language: str) -> str:
-    """One space between words; indentation kept where the language means something by it."""
-    words = " ".join(line.split())
+    """One space between words, but for a line with quotation marks, where it may be the text
+    between them; indentation kept where the language means something by it."""
+    words = line.strip() if _QUOTED.search(line) else " ".join(line.split())
     indent = line[: len(line) - len(line.lstrip())] if language in _INDENTED and words else ""
     return indent + words
 

@@ -7,7 +7,9 @@ import io
 import types
 from collections.abc import Set
 
-from local_swarm.consensus.lint.source import Source
+from local_swarm.consensus.lint.kinds import is_told
+from local_swarm.consensus.lint.source import Source, parameters
+from local_swarm.consensus.lint.task import Task
 
 _MANY = 99
 _ARITY: dict[str, tuple[int, int]] = {
@@ -78,17 +80,24 @@ def _gives_nothing(call: ast.Call) -> bool:
     return isinstance(call.func, ast.Attribute) and call.func.attr in _GIVE_NOTHING
 
 
-def unknown_attributes(source: Source, imports: Set[str]) -> int:
+def unknown_attributes(source: Source, task: Task) -> int:
     """Attributes that no builtin type has and that nothing in the program makes. Objects of modules
-    and of classes can have any. `imports` are names that the prompt itself imports."""
-    if source.all(ast.ClassDef):
+    and of classes can have any, and so can parameters of which the prompt does not say what they
+    are."""
+    if source.all(ast.ClassDef) or not _is_given_data(source, task):
         return 0
-    foreign = imported(source) | imports
+    foreign = imported(source) | task.imports
     if "*" in foreign or any(node.id in foreign for node in source.all(ast.Name)):
         return 0
     made = {node.attr for node in source.all(ast.Attribute) if isinstance(node.ctx, ast.Store)}
     known = _ATTRIBUTES | made
     return sum(node.attr not in known for node in source.all(ast.Attribute))
+
+
+def _is_given_data(source: Source, task: Task) -> bool:
+    """Whether the asked function is only given plain data."""
+    count = len(parameters(source.asked.args)) if source.asked is not None else 0
+    return count <= len(task.arguments) and all(map(is_told, task.arguments))
 
 
 def imported(source: Source) -> set[str]:

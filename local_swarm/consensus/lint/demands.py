@@ -46,7 +46,7 @@ _DEMANDS = (
     _demand(r"\bfactorials?\b", "Mult", "factorial", "prod"),
     _demand(r"\bproduct of\b", "Mult", "prod", "reduce"),
     _demand(r"\bsum of\b", "sum", "Add", "reduce", "fsum", "accumulate"),
-    _demand(r"\bNone\b", "None"),
+    _demand(r"(?-i:\bNone\b)", "None"),
     _demand(r"\bif\b|\botherwise\b|\bonly\b", *_CHOICE),
 )
 

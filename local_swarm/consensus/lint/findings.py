@@ -2,27 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a program does, to be compared with what others do: none of it is a fault by itself.
-
-    `returns` are the types that the asked function returns, as far as they are known (`int`,
-    `list[str]`, `None`, `?`); `words` the names, attributes, kinds of statements and operators that
-    it is written with; `numbers` and `strings` its constants; `size` the nodes of its tree.
-    """
-
-    returns: frozenset[str] = frozenset()
-    words: frozenset[str] = frozenset()
-    numbers: frozenset[str] = frozenset()
-    strings: frozenset[str] = frozenset()
-    parameters: int = -1
-    gives_value: bool = False
-    every_path_returns: bool = False
-    is_generator: bool = False
-    size: int = 0
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +38,6 @@ class Findings:
     only_wrong_returns: bool = False
     missed_outputs: int = 0
     unmet: int = 0
-    facts: Facts = field(default_factory=Facts)
-
-    @property
-    def fatal(self) -> int:
-        """How many kinds of faults there are that next to no right program has."""
-        return sum(bool(getattr(self, name)) for name in FATAL)
 
 
 FATAL = (

@@ -38,6 +38,7 @@ NEVER, INT, FLOAT, COMPLEX, BOOL, STR, BYTES, NONE, FUNCTION = map(
 )
 NUMBER: Kind = INT | FLOAT
 NUMBERS = frozenset(("int", "float", "bool", "complex"))
+_PLAIN = NUMBERS | {"str", "bytes", "None", "never"}
 ITERATED = frozenset(("str", "list", "tuple", "set", "dict", "iterator", "range", "view", "bytes"))
 
 
@@ -92,6 +93,21 @@ def _merge(one: Atom, other: Atom) -> Atom:
 
 def names(kind: Kind) -> frozenset[str]:
     return frozenset(atom.name for atom in kind)
+
+
+def is_told(kind: Kind) -> bool:
+    """Whether it can only be plain data, whatever is in it: no object of a class."""
+    return bool(kind) and all(map(_is_told, kind))
+
+
+def _is_told(atom: Atom) -> bool:
+    if atom.name in _PLAIN:
+        return True
+    if atom.parts is not None:
+        return all(map(is_told, atom.parts))
+    if atom.name == "dict":
+        return is_told(atom.item) and is_told(atom.value)
+    return atom.name in ("list", "set", "tuple") and is_told(atom.item)
 
 
 def items(kind: Kind) -> Kind:

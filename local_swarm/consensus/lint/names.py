@@ -123,10 +123,11 @@ class _Reader:
             block.loads[name] = self._here()
 
     def _name(self, node: ast.Name, block: _Block) -> None:
-        if isinstance(node.ctx, ast.Load):
-            self._load(node.id, block)
-        elif isinstance(node.ctx, ast.Store):
+        """`del x` needs an `x`, as reading it does."""
+        if isinstance(node.ctx, ast.Store):
             self._bind(node.id, block)
+        else:
+            self._load(node.id, block)
 
     def _assign(self, node: ast.Assign, block: _Block) -> None:
         self._all([node.value, *node.targets], block)

@@ -15,7 +15,6 @@ from local_swarm.consensus.lint.kinds import (
     NONE,
     Kind,
     may_equal,
-    names,
     of,
     of_value,
 )
@@ -29,8 +28,7 @@ _Return = tuple[ast.expr | None, Kind]
 class Judged:
     """`errors`, `risks`, `unequal`: see `infer.Inferred`. `wrong` returns can never equal what is
     asked for; `only_wrong`: there is no other. `missed` outputs of the examples cannot come out of
-    any `return`. `kinds` are the types that are returned, those of a container's items behind it in
-    brackets."""
+    any `return`."""
 
     errors: int = 0
     risks: int = 0
@@ -38,7 +36,6 @@ class Judged:
     wrong: int = 0
     only_wrong: bool = False
     missed: int = 0
-    kinds: frozenset[str] = frozenset()
 
 
 def judge(source: Source, function: Function, task: Task) -> Judged:
@@ -57,7 +54,6 @@ def judge(source: Source, function: Function, task: Task) -> Judged:
         wrong=wrong,
         only_wrong=0 < wrong == len(kinds),
         missed=_missed(returns, task.outputs),
-        kinds=frozenset(label for kind in kinds for label in labels(kind)),
     )
 
 
@@ -108,12 +104,3 @@ def _negated(node: ast.UnaryOp) -> list[Any] | None:
     return (
         [-value for value in values or ()] if is_number and isinstance(node.op, ast.USub) else None
     )
-
-
-def labels(kind: Kind) -> list[str]:
-    if not kind:
-        return ["?"]
-    return [
-        f"{atom.name}[{'|'.join(sorted(names(atom.item)))}]" if atom.item else atom.name
-        for atom in kind
-    ]

@@ -5,11 +5,8 @@ from __future__ import annotations
 import ast
 
 from local_swarm.consensus.lint import flow
-from local_swarm.consensus.lint.findings import Facts
 from local_swarm.consensus.lint.source import Function, Source, parameters, statements
 from local_swarm.consensus.lint.task import Task
-
-_MAX_TEXT = 200
 
 
 def other_parameters(function: Function, task: Task) -> bool:
@@ -20,6 +17,11 @@ def other_parameters(function: Function, task: Task) -> bool:
     positional = len(given.posonlyargs) + len(given.args)
     needed = positional - len(given.defaults)
     return not needed <= task.parameters <= positional + len(given.kwonlyargs)
+
+
+def returns_nothing(source: Source) -> bool:
+    """Whether it gives nobody a value, by no `return` and no `yield`."""
+    return not (source.gives_value or source.yields)
 
 
 def falls_off(source: Source, function: Function) -> bool:
@@ -55,27 +57,6 @@ def _is_trivial(value: ast.expr | None, given: set[str]) -> bool:
     if isinstance(value, ast.Name):
         return value.id in given
     return value is None or isinstance(value, ast.Constant)
-
-
-def facts(source: Source, returns: frozenset[str]) -> Facts:
-    asked = source.asked
-    values = [node.value for node in source.all(ast.Constant)]
-    return Facts(
-        returns=returns,
-        words=words(source),
-        numbers=frozenset(_number(value) for value in values if type(value) in (int, float)),
-        strings=frozenset(value[:_MAX_TEXT] for value in values if isinstance(value, str)),
-        parameters=len(parameters(asked.args)) if asked is not None else -1,
-        gives_value=source.gives_value or source.yields,
-        every_path_returns=asked is not None and not flow.goes_on(asked.body),
-        is_generator=source.yields,
-        size=sum(map(len, source.nodes.values())),
-    )
-
-
-def _number(value: object) -> str:
-    """Integers in hex: a decimal of thousands of digits is refused by `repr`."""
-    return f"{value:#x}" if isinstance(value, int) else repr(value)
 
 
 def words(source: Source) -> frozenset[str]:

@@ -70,12 +70,15 @@ def in_talk(text: str) -> Answer | None:
     where a grammar takes the code, and that is no small part of the text."""
     if not _LOOKS_LIKE_CODE.search(text) or recognised(text) is None:
         return None
-    lines = text.strip("\n").split("\n")
-    starts = [at for at, line in enumerate(lines[:_MAX_LINES]) if languages.guesses(line)]
-    if not starts:
+    body = text.strip("\n")
+    lines = body.split("\n")
+    signs = [at for at, line in enumerate(lines[:_MAX_LINES]) if languages.guesses(line)]
+    first = languages.first_sign(body)
+    if not signs or first is None:
         return recognised(text, least=2)
+    start = body.count("\n", 0, first)
     ends = [at for at, line in enumerate(lines) if _LAST_LINE.search(line)]
-    code = "\n".join(lines[starts[0] : max([*ends, starts[-1]]) + 1])
+    code = "\n".join(lines[start : max([*ends, signs[-1]]) + 1])
     answer = recognised(code)
     if answer is None or (answer.sound and grammars.knows(answer.language)):
         return answer if answer is not None and _PART * len(code) >= len(text) else None

@@ -119,7 +119,7 @@ def _tokens(tree: Any, data: bytes, language: str) -> tuple[str, ...]:
     for leaf in leaves:
         place = (leaf.function, leaf.text)
         if not leaf.is_name or place not in local:
-            tokens += [leaf.text] if leaf.text.strip() else []
+            tokens += [leaf.text] if leaf.text else []
             continue
         if place not in numbers:
             numbers[place] = f"${inside[leaf.function]}"
@@ -158,12 +158,13 @@ def _leaf(
     kind: str, text: str, place: tuple[list[str], str], function: int, names: Names, language: str
 ) -> _Leaf:
     if language == "sql":
-        return _Leaf(text if text[:1] in _QUOTED else text.casefold())
+        return _Leaf(text if text[:1] in _QUOTED else text.casefold().strip())
     path, field = place
     parent = path[-1] if path else ""
     if kind != "identifier":
-        spelled = _spelled(text, parent) if language in _LOOSE else text
-        return _Leaf(spelled, shared=_names_in(kind, text))
+        spelled = _spelled(kind, text, parent) if language in _LOOSE else text
+        is_layout = spelled.isspace() and "string" not in kind
+        return _Leaf("" if is_layout else spelled, shared=_names_in(kind, text))
     deeper = "/".join(path[-2:])
     declared = names.declared(parent, field) or names.declared(deeper, field)
     shared = names.shared(parent, field) or names.shared(deeper, field)
@@ -178,8 +179,9 @@ def _names_in(kind: str, text: str) -> tuple[str, ...]:
     return tuple(_IN_STRING.findall(text)) if "string" in kind else ()
 
 
-def _spelled(text: str, parent: str) -> str:
-    """Which quotes, and whether a statement ends in a semicolon, is taste."""
-    if text == ";" and parent != "for_statement":
+def _spelled(kind: str, text: str, parent: str) -> str:
+    """Which quotes, and whether a statement ends in a semicolon, is taste (but not in a string: a
+    token that is its own kind is a mark of the language)."""
+    if kind == ";" and parent != "for_statement":
         return ""
-    return _QUOTES.get(text, text)
+    return _QUOTES.get(kind, text)

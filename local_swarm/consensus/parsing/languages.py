@@ -117,7 +117,7 @@ _CUES: dict[str, tuple[re.Pattern[str], ...]] = {
         r"^[ \t]*(?:String|List<\w+>|Map<[^\n>]+>|int\[\])[ \t]+\w+[ \t]*[=;]",
     ),
     "bash": _cues(
-        r"\A#![^\n]*\b(?:ba|z|da|k)?sh\b",
+        r"^#![^\n]*\b(?:ba|z|da|k)?sh\b",
         r"^[ \t]*(?:fi|done|esac)[ \t]*(?:$|[;|&])",
         r"^[ \t]*(?:if|while)[ \t]+(?:!\s+)?\[\[?[ \t][^\n]*\]",
         r"^[ \t]*(?:\$[ \t])?(?:echo|export|sudo|cd|mkdir|grep|sed|awk|curl|wget|chmod|apt|apt-get|"
@@ -144,6 +144,14 @@ _CUES: dict[str, tuple[re.Pattern[str], ...]] = {
 }
 _BUILDS_ON = {"typescript": "javascript", "cpp": "c"}
 _RANK = {language: at for at, language in enumerate(_CUES)}
+
+
+def first_sign(text: str) -> int | None:
+    """Where the text first writes what only one of the languages does."""
+    text = text[:MAX_SEEN_CHARS]
+    found = (cue.search(text) for cues in _CUES.values() for cue in cues)
+    starts = (match.end() - len(match.group().lstrip()) for match in found if match is not None)
+    return min(starts, default=None)
 
 
 def guesses(text: str) -> list[tuple[str, int]]:

@@ -9,9 +9,11 @@ from itertools import pairwise
 from local_swarm.consensus.reading.edits import Change, Edits, clean_path
 from local_swarm.consensus.reading.fences import fence_line
 
-_SEARCH = re.compile(r"[ \t]*<{5,9} ?(?:SEARCH|ORIGINAL)\b[ >]*(.*)")
+_SEARCH = re.compile(r"[ \t]*(?:<{5,9}|-{5,9}(?= ?SEARCH)) ?(?:SEARCH|ORIGINAL)\b[ >]*(.*)")
 _DIVIDER = re.compile(r"[ \t]*={5,9}[ \t]*")
-_REPLACE = re.compile(r"[ \t]*>{5,9} ?(?:REPLACE|UPDATED)?[ \t]*")
+_REPLACE = re.compile(r"[ \t]*(?:>{5,9} ?(?:REPLACE|UPDATED)?|\+{5,9} ?REPLACE)[ \t>]*")
+_PLACE = re.compile(r":(?:start|end)_line: ?\d+[ \t]*|-{5,9}[ \t]*")
+"""Where to search, told between the mark and the lines to search for."""
 _PATH = re.compile(
     r"(?:[\w@~+.-]*[\\/])*[\w@~+.-]*\w\.\w{1,12}|[\w@~+.-]+(?:[\\/][\w@~+.-]+)+"
     r"|Makefile|Dockerfile"
@@ -54,13 +56,20 @@ def _search_replace(lines: Sequence[str]) -> Edits | None:
         path = clean_path(begun.group(1)) or _path_above(lines, at) or path
         middle = _next(lines, at + 1, _DIVIDER)
         end = _next(lines, middle + 1, _REPLACE)
-        old, new = tuple(lines[at + 1 : middle]), tuple(lines[middle + 1 : end])
+        old, new = _without_place(lines[at + 1 : middle]), tuple(lines[middle + 1 : end])
         is_new = not any(line.strip() for line in old)
         sound = end < len(lines)
         if sound or any(map(str.strip, (*old, *new))):
             changes.append(Change(path, () if is_new else old, new, "created" if is_new else ""))
         at = end + 1
     return Edits(tuple(changes), sound) if changes else None
+
+
+def _without_place(lines: Sequence[str]) -> tuple[str, ...]:
+    if not lines or not lines[0].startswith(":"):
+        return tuple(lines)
+    start = next((at for at, line in enumerate(lines) if not _PLACE.fullmatch(line)), len(lines))
+    return tuple(lines[start:])
 
 
 def _next(lines: Sequence[str], at: int, pattern: re.Pattern[str]) -> int:

@@ -91,7 +91,8 @@ def _anchor(old: Sequence[str], at: int) -> str:
 
 
 _MENTIONS = re.compile(
-    r"^(?:[ \t]*<{5,9} ?(?:SEARCH|ORIGINAL)|\*\*\* Begin Patch|@@ |@@$|--- \S|diff --git )",
+    r"^(?:[ \t]*(?:<{5,9} ?(?:SEARCH|ORIGINAL)|-{5,9} ?SEARCH)"
+    r"|\*\*\* Begin Patch|@@ |@@$|--- \S|diff --git )",
     re.MULTILINE,
 )
 

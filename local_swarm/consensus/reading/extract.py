@@ -31,7 +31,7 @@ def extract(candidate: Candidate, header: Header | None = None) -> Answer:
     if candidate.tool_calls:
         canonical = canonical_calls(candidate.tool_calls)
         return Answer(Kind.TOOL_CALLS, canonical.text, canonical.sound)
-    text = candidate.text.replace("\r\n", "\n").replace("\r", "\n")
+    text = candidate.text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     text = without_template(drop_reasoning(without_template(text)))
     if all(not line.strip() or fence_line(line)[1] for line in text.split("\n")):
         return Answer(Kind.EMPTY, "")
@@ -39,12 +39,35 @@ def extract(candidate: Candidate, header: Header | None = None) -> Answer:
 
 
 def _answer(text: str, header: Header | None) -> Answer:
-    found = _unpacked(fences(text))
+    found = [] if _is_program(text) else _unpacked(fences(_with_code_fenced(text, header)))
     answer = _fenced(text, found, header) if found else readers.bare(text, header)
     changes = _edits(text, found)
     if changes is None or _is_the_program(answer, header):
         return answer
     return Answer(Kind.EDIT, edits.canonical(changes), changes.sound)
+
+
+def _is_program(text: str) -> bool:
+    """Whether all of it is Python, fences in its docstrings too."""
+    return syntax.defines_something(text) and syntax.compile_source(text).ok
+
+
+def _with_code_fenced(text: str, header: Header | None) -> str:
+    """With a fence before the code that comes before the first mark. That mark ends the code (the
+    prompt had opened the block already), or begins another block."""
+    lines = text.split("\n")
+    marked = [at for at, line in enumerate(lines) if fence_line(line)[1]]
+    if not marked:
+        return text
+    before = "\n".join(lines[: marked[0]])
+    _, marks, info = fence_line(lines[marked[0]])
+    is_end = len(marked) % 2 == 1 and not info
+    if not is_end and not syntax.defines_something(before):
+        return text
+    answer = readers.bare(before, header)
+    if answer.kind is not Kind.CODE or not answer.sound:
+        return text
+    return f"{marks}\n{text}" if is_end else "\n".join([marks, before, marks, *lines[marked[0] :]])
 
 
 def _unpacked(found: Sequence[Fence]) -> list[Fence]:

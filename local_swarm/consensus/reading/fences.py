@@ -63,6 +63,7 @@ def fences(text: str) -> list[Fence]:
     indented deeper than the opening one closes nothing: it stands in a docstring. Marks may follow
     talk or code on their line."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    may_close_late = _ends_anew(lines)
     blocks: list[tuple[_Open, int]] = []
     begun: _Open | None = None
     depth = 0
@@ -71,6 +72,10 @@ def fences(text: str) -> list[Fence]:
             begun, depth = _opening(at, line), 0
             continue
         indent, marks, info = fence_line(line)
+        if not depth and may_close_late[at] and _closes_late(line, begun):
+            blocks.append((begun, at + 1))
+            begun = None
+            continue
         if not marks.startswith(begun.marks) or indent > begun.margin:
             continue
         if info:
@@ -87,6 +92,25 @@ def fences(text: str) -> list[Fence]:
     return [block for block in _one_liners(lines, blocks) if block.body.strip()]
 
 
+def _ends_anew(lines: list[str]) -> list[bool]:
+    """Of every line whether the fences below it make whole blocks only if none is open there."""
+    answers = []
+    closed, opened, begins = True, False, False  # whether it all ends well, from either state
+    for line in reversed(lines):
+        answers.append(begins or (closed and not opened))
+        _, marks, info = fence_line(line)
+        if marks:
+            closed, opened = opened, opened if info else closed
+            begins = bool(info)
+    return answers[::-1]
+
+
+def _closes_late(line: str, begun: _Open) -> bool:
+    """Whether it ends in the marks that end the block, behind code."""
+    late = _LATE_CLOSING.fullmatch(line) if begun.marks in line else None
+    return late is not None and late.group(2) == begun.marks
+
+
 def _opening(at: int, line: str) -> _Open | None:
     indent, marks, info = fence_line(line)
     if marks:
@@ -98,7 +122,7 @@ def _opening(at: int, line: str) -> _Open | None:
 def _one_liners(lines: list[str], blocks: list[tuple[_Open, int]]) -> list[Fence]:
     """The blocks, and those that open and close on one line between them."""
     found = [_cut_out(lines, begun, end) for begun, end in blocks]
-    inside = {at for begun, end in blocks for at in range(begun.at, end + 1)}
+    inside = {at for begun, end in blocks for at in range(begun.at, end)}
     for at, line in enumerate(lines):
         if at not in inside and "```" in line and (match := _ONE_LINE.fullmatch(line)):
             word, _, code = match.group(2).partition(" ")
@@ -110,7 +134,7 @@ def _one_liners(lines: list[str], blocks: list[tuple[_Open, int]]) -> list[Fence
 
 def _cut_out(lines: list[str], begun: _Open, end: int) -> Fence:
     body = lines[begun.at + 1 : end]
-    if end == len(lines) and body and (late := _LATE_CLOSING.fullmatch(body[-1])):
+    if body and (late := _LATE_CLOSING.fullmatch(body[-1])):
         body[-1] = late.group(1)
     above = lines[max(0, begun.at - _LEAD_LINES) : begun.at]
     lead = next((line for line in reversed(above) if line.strip()), "")

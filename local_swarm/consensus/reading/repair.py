@@ -31,6 +31,7 @@ _STATEMENT = re.compile(
     )""",
     re.VERBOSE | re.MULTILINE,
 )
+_KEYWORD = re.compile(r"(?:for|while|if|elif|else|try|except|finally|with|match|case)\b")
 _SENTENCE = re.compile(r"[A-Za-z][\w'-]*,? [A-Za-z]")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
@@ -82,6 +83,11 @@ def looks_like_code(text: str) -> bool:
     return syntax.defines_something(text) or _STATEMENT.search(text) is not None
 
 
+def is_talk(line: str) -> bool:
+    """Whether a line of text begins as a sentence does."""
+    return _SENTENCE.match(line.lstrip()) is not None
+
+
 def reads_as_code(text: str, header: Header | None) -> bool:
     """Whether it may be a program, or, where a function is asked for, an expression of what that
     is given; be it between quotation marks."""
@@ -119,7 +125,7 @@ def _readings(text: str) -> Iterator[tuple[str, bool]]:
     """The code in it, if something stands around every line or the whole of it; the text as it is;
     then what of it is indented, as code is in Markdown without fences. With each, whether the
     model's own text is more than a program with talk around it."""
-    for unwrap in (wrappers.typed, wrappers.unnumbered, wrappers.unquoted):
+    for unwrap in (wrappers.typed, wrappers.unnumbered, wrappers.unquoted, wrappers.untagged):
         inner = unwrap(text)
         if inner is not None:
             yield (inner, True)
@@ -138,7 +144,7 @@ def _indented(text: str) -> str | None:
     if any(line[:1].strip() for line in lines[part]):
         return None
     around = [line for line in (*lines[: part.start], *lines[part.stop :]) if line.strip()]
-    is_prose = all(_SENTENCE.match(line) and not looks_like_code(line) for line in around)
+    is_prose = all(is_talk(line) and _is_prose(line) for line in around)
     return "\n".join(lines[part]) if around and is_prose else None
 
 
@@ -201,11 +207,16 @@ def _without_prose(text: str, header: Header | None) -> Program | None:
         if outcome.ok:
             return Program(source, mended) if _is_asked(source, header) else None
         at = _stop(kept, outcome.error_line)
-        is_prose = not looks_like_code(kept[at]) and not _OUTERMOST.match(kept[at])
+        is_prose = _is_prose(kept[at]) and not _OUTERMOST.match(kept[at])
         if at == 0 or not (is_prose or header is not None):
             return None
         kept, mended = kept[:at], mended or not is_prose
     return None
+
+
+def _is_prose(line: str) -> bool:
+    """Whether it is neither code nor a statement that has lost its colon."""
+    return not looks_like_code(line) and _KEYWORD.match(line) is None
 
 
 def _stop(lines: list[str], error_line: int | None) -> int:

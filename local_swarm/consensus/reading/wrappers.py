@@ -23,6 +23,10 @@ _TURN_ENDS = re.compile(
     r"|<end_of_turn>|<eos>|<\uff5cend\u2581of\u2581sentence\uff5c>)(?=\s|<|\Z)|</s>\s*\Z"
 )
 
+_CHANNEL = re.compile(r"<\|channel\|>[ \t]*final\b[^<\n]*<\|message\|>")
+"""Where the answer itself begins in a turn of several channels; the others hold thoughts."""
+
+_TAG_LINE = re.compile(r"\s*(?:python3?|py)[ \t]*:?[ \t]*\n(?=.*\S)", re.IGNORECASE | re.DOTALL)
 _NUMBERED = re.compile(r"[ \t]*(\d{1,4})(?:[ \t]*[|:.)] ?|[ \t]|\Z)(.*)", re.DOTALL)
 _CONSOLE = re.compile(r"[ \t]*(?:>>>|\.\.\.)(?: (.*)|)", re.DOTALL)
 _FEW_LINES = 2
@@ -34,7 +38,8 @@ def without_template(text: str) -> str:
     end of a turn is another turn, which nobody asked for."""
     if "<" not in text and "[/INST]" not in text:
         return text
-    text = _TURN_BEGINS.sub("", text, count=1)
+    final = _CHANNEL.search(text)
+    text = _TURN_BEGINS.sub("", text if final is None else text[final.end() :], count=1)
     end = _TURN_ENDS.search(text)
     return text if end is None else text[: end.start()]
 
@@ -48,6 +53,13 @@ def drop_reasoning(text: str) -> str:
         return text
     opening = re.compile(rf"<{end.group(1)}{_OPENED}", re.IGNORECASE)
     return text if opening.search(text, 0, end.start()) else text[end.end() :]
+
+
+def untagged(text: str) -> str | None:
+    """What is below the name of the language, if that stands on a line of its own: the tag of a
+    fence whose marks were lost."""
+    match = _TAG_LINE.match(text)
+    return None if match is None else text[match.end() :]
 
 
 def unquoted(text: str) -> str | None:

@@ -84,10 +84,11 @@ def _name(call: ast.Call) -> str:
 
 def _fits(call: ast.Call, asked: Asked) -> bool:
     keywords = {keyword.arg for keyword in call.keywords}
-    if not keywords <= {parameter.name for parameter in asked.parameters}:
+    if not keywords <= {*(parameter.name for parameter in asked.parameters), *asked.named}:
         return False
     arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
-    return asked.takes(len(arguments)) and all(map(is_value, arguments))
+    count = len(arguments) - len(keywords.intersection(asked.named))
+    return asked.takes(count) and all(map(is_value, arguments))
 
 
 class _Filled(ast.NodeTransformer):

@@ -65,10 +65,14 @@ def sentences(text: str, asked: Asked) -> Iterator[Example]:
 
 
 def _line_end(text: str, at: int) -> int:
-    """Of the line at `at`; brackets over several lines are one."""
+    """Of the line at `at`; brackets over several lines are one, as long as all of them close."""
+    is_closed = True
     while at < len(text) and text[at] != "\n":
-        opens = text[at] in "([{"
-        at = (values.end_of_brackets(text, at) if opens else None) or at + 1
+        end = None
+        if is_closed and text[at] in "([{":
+            end = values.end_of_brackets(text, at)
+            is_closed = end is not None
+        at = end or at + 1
     return at
 
 
