@@ -18,10 +18,10 @@ class Limits:
     job. A job whose program and expressions have more than `job_chars` is not run.
     """
 
-    load_s: float = 0.5
-    expression_s: float = 0.25
-    job_s: float = 1.0
-    job_wall_s: float = 2.0
+    load_s: float = 0.25
+    expression_s: float = 0.1
+    job_s: float = 0.4
+    job_wall_s: float = 1.0
     run_wall_s: float = 3.0
     memory_bytes: int = 256 * MIB
     value_chars: int = 4096

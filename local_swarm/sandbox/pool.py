@@ -7,6 +7,7 @@ import platform
 import struct
 import sys
 import threading
+import weakref
 from collections.abc import Sequence
 from types import TracebackType
 
@@ -28,7 +29,7 @@ class Sandbox:
 
     Begun when made, which blocks until its walls have been tested; raises SandboxUnavailable where
     the machine has no way to build them. Should its processes die later, new ones are begun.
-    Any thread may call it; runs take turns.
+    Any thread may call it; runs take turns. A fork of the process begins processes of its own.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Sandbox:
         self._tree: Tree | None = None
         self._is_closed = False
         self._begin()
+        _open.add(self)
 
     def __enter__(self) -> Sandbox:
         return self
@@ -95,6 +97,25 @@ class Sandbox:
         tree, self._tree = self._tree, None
         if tree is not None:
             tree.end()
+
+    def _part(self) -> None:
+        """In a fork of the process: workers serve one, and a thread that held the lock is gone."""
+        self._lock = threading.Lock()
+        tree, self._tree = self._tree, None
+        if tree is not None:
+            tree.forget()
+
+
+_open: weakref.WeakSet[Sandbox] = weakref.WeakSet()
+
+
+def _part_all() -> None:
+    for sandbox in list(_open):
+        sandbox._part()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_part_all)
 
 
 def _unsupported() -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import select
 import socket
 import time
@@ -51,7 +52,7 @@ class Round:
                 return self._lost(broken)
             if not self._busy:
                 return True
-            ready = select.select(list(self._busy), [], [], self._patience_s())[0]
+            ready = _readable(self._busy, self._patience_s())
             if not ready:
                 return self._lost(*self._busy)
             for stream in ready:
@@ -114,6 +115,14 @@ class Round:
 
     def _patience_s(self) -> float:
         return max(0.0, self._left_s()) + _GRACE_S
+
+
+def _readable(streams: Iterable[socket.socket], patience_s: float) -> list[socket.socket]:
+    poller = select.poll()  # select(2) takes no descriptor above 1023
+    of = {stream.fileno(): stream for stream in streams}
+    for fd in of:
+        poller.register(fd, select.POLLIN)
+    return [of[fd] for fd, _ in poller.poll(math.ceil(patience_s * 1000))]
 
 
 def _read(told: Any, job: Job) -> Report:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import functools
-import os
 import threading
 
 from local_swarm.errors import SandboxUnavailable
@@ -27,17 +26,11 @@ def unavailable() -> str | None:
 def shared() -> Sandbox:
     """Begun on first use, which blocks, and closed at exit. Raises SandboxUnavailable."""
     with _lock:
-        return _of_process(os.getpid())
+        return _begun()
 
 
 @functools.cache
-def _of_process(pid: int) -> Sandbox:
-    """A forked process gets its own: workers serve one."""
+def _begun() -> Sandbox:
     sandbox = Sandbox()
-    atexit.register(_close, sandbox, pid)
+    atexit.register(sandbox.close)
     return sandbox
-
-
-def _close(sandbox: Sandbox, pid: int) -> None:
-    if os.getpid() == pid:
-        sandbox.close()

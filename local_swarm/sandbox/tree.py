@@ -34,11 +34,10 @@ class Tree:
     def __init__(self, way: Way, workers: int) -> None:
         if (why := way.missing()) is not None:
             raise Unwalled(why)
-        pairs = [socket.socketpair() for _ in range(workers)]
-        self.streams = [_bounded(ours) for ours, _ in pairs]
+        self.streams: list[socket.socket] = []
         self._process: subprocess.Popen[bytes] | None = None
         try:
-            self._process = _begun(way, [theirs for _, theirs in pairs])
+            self._begin(way, workers)
             self._await_workers(time.monotonic() + START_S)
         except OSError as exc:
             self.end()
@@ -46,6 +45,25 @@ class Tree:
         except BaseException:
             self.end()
             raise
+
+    def _begin(self, way: Way, workers: int) -> None:
+        with contextlib.ExitStack() as given:
+            theirs = []
+            for _ in range(workers):
+                ours, its = socket.socketpair()
+                self.streams.append(_bounded(ours))
+                theirs.append(given.enter_context(its))
+                _bounded(its, sends=False)
+            self._process = _begun(way, [stream.fileno() for stream in theirs])
+
+    def forget(self) -> None:
+        """For a fork of the process that made it: lets go of it, and ends nothing."""
+        for stream in self.streams:
+            stream.close()
+        if self._process is not None:
+            self._process.poll()  # no child of this process: so it is not held to be still running
+            assert self._process.stderr is not None
+            self._process.stderr.close()
 
     def end(self) -> None:
         """Ends every process of the tree. Does nothing when called again."""
@@ -60,8 +78,7 @@ class Tree:
 
     def _await_workers(self, deadline: float) -> None:
         for stream in self.streams:
-            left = max(0.0, deadline - time.monotonic())
-            if not select.select([stream], [], [], left)[0]:
+            if not _says(stream, deadline):
                 raise Unwalled("the sandbox did not start in time")
             self._check(stream)
 
@@ -84,6 +101,12 @@ class Tree:
         return words.splitlines()[-1] if words else "the sandbox ended while it started"
 
 
+def _says(stream: socket.socket, deadline: float) -> bool:
+    poller = select.poll()  # select(2) takes no descriptor above 1023
+    poller.register(stream, select.POLLIN)
+    return bool(poller.poll(max(0.0, deadline - time.monotonic()) * 1000))
+
+
 def _await_end(process: subprocess.Popen[bytes]) -> None:
     """By itself, as its workers see their streams end, or else killed; the others go with it."""
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -92,10 +115,11 @@ def _await_end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _bounded(stream: socket.socket) -> socket.socket:
+def _bounded(stream: socket.socket, sends: bool = True) -> socket.socket:
     patience = struct.pack("@ll", _STALLED_S, 0)
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
-    stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
+    if sends:  # whoever takes reports may have been stopped for a while
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
     return stream
 
 
@@ -107,10 +131,9 @@ def _leash() -> int | None:
         return None
 
 
-def _begun(way: Way, theirs: list[socket.socket]) -> subprocess.Popen[bytes]:
-    """The first process; it alone has `theirs` then."""
+def _begun(way: Way, fds: list[int]) -> subprocess.Popen[bytes]:
+    """The first process, which gets `fds`."""
     leash = _leash()
-    fds = [stream.fileno() for stream in theirs]
     given = fds if leash is None else [*fds, leash]
     try:
         return subprocess.Popen(
@@ -124,7 +147,5 @@ def _begun(way: Way, theirs: list[socket.socket]) -> subprocess.Popen[bytes]:
             start_new_session=True,  # a Ctrl-C is for the program
         )
     finally:
-        for stream in theirs:
-            stream.close()
         if leash is not None:
             os.close(leash)

@@ -18,6 +18,13 @@ _START = (
 )
 _ROOM_INSIDE = "/room"
 _NOBODY = "65534"
+_FIRST_TO_DIE = (
+    "/bin/sh",
+    "-c",
+    '{ echo 1000 >/proc/self/oom_score_adj; } 2>/dev/null; exec "$@"',
+    "sh",
+)
+"""See `inside.namespaces.die_first`: within bubblewrap's walls there is no /proc."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,7 @@ class Bubblewrap:
     """bwrap(1) does it: of the file system the interpreter is left, to be read only.
 
     Not with its --die-with-parent: that ends the sandbox with the thread that began it. The leash
-    (see `pool`) does the same for the process.
+    (see `tree`) does the same for the process. Nor with --new-session: `tree` has begun one.
     """
 
     name: str = "bubblewrap"
@@ -48,13 +55,14 @@ class Bubblewrap:
 
     def argv(self, fds: list[int], leash: int | None) -> list[str]:
         walls = ["--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net"]
-        walls += ["--unshare-uts", "--unshare-cgroup-try", "--new-session", "--cap-drop", "ALL"]
+        walls += ["--unshare-uts", "--unshare-cgroup-try", "--cap-drop", "ALL"]
         walls += ["--uid", _NOBODY, "--gid", _NOBODY, "--chdir", "/"]
         for path in _interpreter():
             walls += ["--ro-bind-try", path, path]
         walls += ["--ro-bind", str(_ROOM), _ROOM_INSIDE, "--remount-ro", "/"]
         setup = {"fds": fds, "leash": leash, "is_walled": True}
-        return [shutil.which("bwrap") or "bwrap", *walls, "--", *_python(_ROOM_INSIDE, setup)]
+        bwrap = shutil.which("bwrap") or "bwrap"
+        return [*_FIRST_TO_DIE, bwrap, *walls, "--", *_python(_ROOM_INSIDE, setup)]
 
 
 Way = Namespaces | Bubblewrap
@@ -72,8 +80,10 @@ def _executable() -> str:
 
 
 def _interpreter() -> list[str]:
-    """Where the interpreter, its library and the system's shared libraries lie."""
-    libraries = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"]
+    """Where the interpreter, its library and the system's shared libraries lie. Without symbolic
+    links too: the interpreter, called by its real path, looks for its library beside that."""
+    library = sysconfig.get_path("stdlib")
+    libraries = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", os.path.dirname(library)]
     libraries += [sysconfig.get_config_var(name) for name in ("LIBDIR", "DESTSHARED")]
-    found = [_executable(), sysconfig.get_path("stdlib"), *libraries]
-    return sorted({path for path in found if path})
+    found = [path for path in (_executable(), library, *libraries) if path]
+    return sorted({*found, *map(os.path.realpath, found)})

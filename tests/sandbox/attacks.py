@@ -1,8 +1,8 @@
 """Programs that try to get out. Each defines `attack()`, whose call is the one expression of a job.
 
 In a source stand for what is outside: CANARY (a file with a secret), FOLDER (where it lies), LINK
-(a symbolic link to it), TCP, UDP (listening ports of loopback), ABSTRACT (a socket's name), PARENT
-(the id of the process of the tests).
+(a symbolic link to it), HOST, TCP, UDP (an address of loopback, listening ports there), ABSTRACT (a
+socket's name), PARENT (the id of the process of the tests).
 `ends` are the ways in which an attack may end: what it raises, or how it is ended.
 """
 
@@ -27,6 +27,13 @@ def attempt(call):
     return (result, ctypes["get_errno"]())
 """
 """The sandbox's own way to the C library, found in memory though it cannot be imported."""
+
+MAPPED = """
+reserve = libc["mmap"]
+reserve.restype = ctypes["c_void_p"]
+start = reserve(None, 1 << 26, 3, 0x22, -1, 0)
+"""
+"""64 MiB of memory, as the C library would take it."""
 
 
 @dataclass(frozen=True)
@@ -201,8 +208,8 @@ NETWORK = (
         "connect and send, over anything",
         """
 import struct
-inet = struct.pack("=H", 2) + struct.pack("!H4s8x", TCP, bytes((127, 0, 0, 1)))
-datagram = struct.pack("=H", 2) + struct.pack("!H4s8x", UDP, bytes((127, 0, 0, 1)))
+inet = struct.pack("=H", 2) + struct.pack("!H4s8x", TCP, HOST)
+datagram = struct.pack("=H", 2) + struct.pack("!H4s8x", UDP, HOST)
 local = struct.pack("=H", 1) + ABSTRACT.encode()
 went = []
 for family, kind, name in ((2, 1, inet), (2, 2, datagram), (1, 1, local)):
@@ -646,23 +653,44 @@ NATIVE_MEMORY = (
     ),
     Attack("a null pointer", "ctypes['string_at'](0)", (LIMIT,), top=NATIVE),
     Attack(
+        "memory hidden from its limit",
+        f"{MAPPED}ctypes['memset'](start, 1, 1 << 26)\n"
+        "return attempt(lambda: libc.mprotect(ctypes['c_void_p'](start), 1 << 26, 1))",
+        ("value (-1, 1)",),
+        top=NATIVE,
+    ),
+    Attack(
+        "memory hidden as a stack",
+        "return attempt(lambda: libc.mmap(None, 1 << 30, 3, 0x122, -1, 0))",
+        ("value (-1, 1)",),
+        top=NATIVE,
+    ),
+    Attack(
+        "memory kept while it is moved",
+        f"{MAPPED}"
+        "return attempt(lambda: libc.mremap(ctypes['c_void_p'](start), 1 << 26, 1 << 26, 5))",
+        ("value (-1, 1)",),
+        top=NATIVE,
+    ),
+    Attack(
+        "memory shared by its content",
+        f"{MAPPED}return attempt(lambda: libc.madvise(ctypes['c_void_p'](start), 4096, 12))",
+        ("value (-1, 1)",),
+        top=NATIVE,
+    ),
+    Attack(
+        "a lock of the kernel's with priorities",
+        "word = (ctypes['c_int'] * 4)()\n"
+        "return attempt(lambda: libc.syscall({'x86_64': 202, 'aarch64': 98}[MACHINE], word, 6))",
+        ("value (-1, 1)",),
+        top=NATIVE,
+    ),
+    Attack(
         "a system call of another convention",
         "return attempt(lambda: libc.syscall(0x40000000 | 2, CANARY.encode(), 0))",
         ("value (-1, 1)",),
         top=NATIVE,
     ),
-)
-
-ATTACKS = (
-    *FILES,
-    *DESCRIPTORS,
-    *NETWORK,
-    *PROCESSES,
-    *SIGNALS,
-    *TIME,
-    *MEMORY,
-    *INTERPRETER,
-    *NATIVE_MEMORY,
 )
 
 ON_RESOURCES = (*DESCRIPTORS, *PROCESSES, *TIME, *MEMORY)
@@ -730,3 +758,21 @@ NATIVE_CALLS = {
     "timerfd": "libc.timerfd_create(0, 0)",
 }
 """Calls of the C library and of the kernel by number: each must fail for want of permission."""
+
+CALLS_BY_NAME = tuple(
+    Attack(name, f"return attempt(lambda: {call})", ("value (-1, 1)",), top=NATIVE)
+    for name, call in NATIVE_CALLS.items()
+)
+
+ATTACKS = {
+    "files": FILES,
+    "descriptors": DESCRIPTORS,
+    "network": NETWORK,
+    "processes": PROCESSES,
+    "signals": SIGNALS,
+    "time": TIME,
+    "memory": MEMORY,
+    "interpreter": INTERPRETER,
+    "native memory": NATIVE_MEMORY,
+    "calls": CALLS_BY_NAME,
+}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,28 @@ def result(sandbox: Sandbox, source: str, *expressions: str) -> list[str]:
     return [told(report.load), *map(told, report.outcomes)]
 
 
+def sibling(n: int) -> Job:
+    """A program without ill will."""
+    return Job(f"n = {n}\ndef f(n):\n    return sum(range(n))\n", ("f(10)", "n"))
+
+
+def ends(sandbox: Sandbox, sources: Mapping[str, str], expression: str) -> dict[str, str]:
+    """How the expression ended in each program, all in one run; how the program itself did where
+    it failed. Beside and after each runs one without ill will, which must have its right result,
+    and none may cost the sandbox a process that serves others."""
+    tree = sandbox._tree
+    jobs = [Job(source, (expression,)) for source in sources.values()]
+    mixed = [each for n, job in enumerate(jobs) for each in (sibling(n), job)]
+    reports = sandbox.run([*mixed, sibling(len(jobs))])
+    for n, report in enumerate(reports[::2]):
+        assert [told(outcome) for outcome in report.outcomes] == ["value 45", f"value {n}"]
+    assert sandbox._tree is tree
+    return {
+        name: told(report.outcomes[0] if told(report.load) == "value" else report.load)
+        for name, report in zip(sources, reports[1::2], strict=True)
+    }
+
+
 def processes() -> set[psutil.Process]:
     return set(psutil.Process().children(recursive=True))
 
@@ -52,6 +75,7 @@ class Outside:
             "CANARY": str(self.canary),
             "FOLDER": str(self.folder),
             "LINK": str(self.link),
+            "HOST": socket.inet_aton(self.tcp.getsockname()[0]),
             "TCP": self.tcp.getsockname()[1],
             "UDP": self.udp.getsockname()[1],
             "ABSTRACT": self.abstract.getsockname().decode(),
@@ -83,6 +107,7 @@ def _is_silent(listening: socket.socket) -> bool:
 @contextlib.contextmanager
 def outside(folder: Path) -> Iterator[Outside]:
     canary, link = folder / "canary", folder / "link"
+    host = f"127.{83 + os.getpid() % 100}.{secrets.randbelow(250)}.9"  # nobody else's
     canary.write_text(SECRET)
     link.symlink_to(canary)
     with contextlib.ExitStack() as stack:
@@ -99,8 +124,8 @@ def outside(folder: Path) -> Iterator[Outside]:
             folder,
             canary,
             link,
-            listening(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)),
-            listening(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)),
+            listening(socket.AF_INET, socket.SOCK_STREAM, (host, 0)),
+            listening(socket.AF_INET, socket.SOCK_DGRAM, (host, 0)),
             listening(socket.AF_UNIX, socket.SOCK_STREAM, f"\0swarm-test-{os.getpid()}"),
             processes(),
         )

@@ -10,56 +10,40 @@ from local_swarm.domain.execution import Job
 from local_swarm.sandbox import Sandbox
 from local_swarm.sandbox.inside.seccomp import CALLS
 from local_swarm.sandbox.ways import Way
-from tests.sandbox.attacks import ATTACKS, NATIVE, NATIVE_CALLS, ON_RESOURCES, Attack
-from tests.sandbox.boxes import SECRET, Outside, result, told
+from tests.sandbox.attacks import ATTACKS, NATIVE, ON_RESOURCES
+from tests.sandbox.boxes import SECRET, Outside, ends, result, told
 from tests.sandbox.conftest import UNHURRIED, begun
 
-SIBLING = Job("SIBLING = 'sound'\ndef f(n):\n    return sum(range(n))\n", ("f(10)", "SIBLING"))
 MOST_CALLS = 470
 OF_PROBES = {335, 336} if platform.machine() == "x86_64" else set()
 """Never filtered: the kernel kills who calls them without having been sent there by a probe."""
 
 
-def assert_contained(box: Sandbox, beside: Outside, source: str) -> str:
-    """How `attack()` ended. A program without ill will runs beside and after it."""
-    report, *siblings = box.run([Job(beside.filled_in(source), ("attack()",)), SIBLING])
-    siblings += box.run([SIBLING])
-    for sibling in siblings:
-        assert [told(outcome) for outcome in sibling.outcomes] == ["value 45", "value 'sound'"]
+@pytest.mark.parametrize("group", ATTACKS)
+def test_attacks_are_contained(group: str, box: Sandbox, beside: Outside) -> None:
+    attacks = {attack.name: attack for attack in ATTACKS[group]}
+    sources = {name: beside.filled_in(attack.source) for name, attack in attacks.items()}
+    ended = ends(box, sources, "attack()")
+    assert {n: how for n, how in ended.items() if how not in attacks[n].ends} == {}
+    assert SECRET not in repr(ended)
     beside.assert_untouched()
-    assert SECRET not in repr(report)
-    assert told(report.load) == "value"
-    return told(report.outcomes[0])
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
-def test_an_attack_is_contained(attack: Attack, box: Sandbox, beside: Outside) -> None:
-    assert assert_contained(box, beside, attack.source) in attack.ends
-
-
-@pytest.mark.parametrize("call", NATIVE_CALLS.values(), ids=NATIVE_CALLS)
-def test_a_call_of_the_system_is_refused(call: str, box: Sandbox, beside: Outside) -> None:
-    source = f"{NATIVE}\ndef attack():\n    return attempt(lambda: {call})\n"
-    assert assert_contained(box, beside, source) == "value (-1, 1)"
+def test_attacks_while_the_program_loads_are_contained(box: Sandbox, beside: Outside) -> None:
+    sources = {a.name: beside.filled_in(f"{a.source}\nattack()") for a in ON_RESOURCES}
+    assert SECRET not in repr(ends(box, sources, "1"))
+    beside.assert_untouched()
 
 
 def test_every_call_that_is_not_listed_is_refused(box: Sandbox, beside: Outside) -> None:
     calls = CALLS[platform.machine()]
-    listed = {*calls.plain, *calls.sleeping, calls.write, calls.mmap, calls.mprotect}
+    listed = {*calls.plain, *calls.sleeping, *calls.by_arguments}
     source = f"""{NATIVE}
 def attack():
     others = [n for n in range({MOST_CALLS}) if n not in {listed | OF_PROBES}]
     return [n for n in others if attempt(lambda: libc.syscall(n, 0, 0, 0, 0, 0, 0)) != (-1, 1)]
 """
-    assert assert_contained(box, beside, source) == "value []"
-
-
-@pytest.mark.parametrize("attack", ON_RESOURCES, ids=lambda attack: attack.name)
-def test_an_attack_while_the_program_loads_is_contained(
-    attack: Attack, box: Sandbox, beside: Outside
-) -> None:
-    sibling = box.run([Job(beside.filled_in(f"{attack.source}\nattack()"), ("1",)), SIBLING])[1]
-    assert told(sibling.outcomes[0]) == "value 45"
+    assert ends(box, {"all": source}, "attack()") == {"all": "value []"}
     beside.assert_untouched()
 
 

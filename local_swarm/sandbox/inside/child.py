@@ -30,7 +30,6 @@ def wall_in(result_fd: int, parent: int, memory_bytes: int, cpu_s: int) -> None:
     os.closerange(RESULT_FD + 1, _MOST_FDS)
     namespaces.die_with_parent(parent)
     _limit(memory_bytes, cpu_s)
-    namespaces.hide()
     seccomp.confine(_FILTER)
 
 
@@ -47,7 +46,9 @@ def _limit(memory_bytes: int, cpu_s: int) -> None:
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
     ):
-        resource.setrlimit(kind, (most, most))
+        hard = resource.getrlimit(kind)[1]  # the program's own may be tighter
+        kept = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(kind, (kept, kept))
 
 
 def answer(source: str, expressions: list[str], most_chars: int) -> None:

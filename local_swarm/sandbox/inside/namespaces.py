@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 
 from .libc import call
@@ -21,6 +22,15 @@ _CAPSET = {"x86_64": 126, "aarch64": 91}
 _CAPABILITIES_V3 = 0x20080522
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _SIGKILL = 9
+
+_FORBIDDING = {
+    "kernel/apparmor_restrict_unprivileged_userns": "1",
+    "kernel/unprivileged_userns_clone": "0",
+    "user/max_user_namespaces": "0",
+}
+"""Settings of the system (sysctl), and the value by which each forbids namespaces."""
+
+_NO_SETTING = "in a container, or a service with a filter, unshare and mount must be allowed"
 
 
 def leave() -> None:
@@ -70,8 +80,18 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+def why(exc: Exception) -> str:
+    """What failed while the walls were built, and what may forbid it, for the machine's admin."""
+    words = str(exc) if isinstance(exc, (OSError, RuntimeError)) else repr(exc)
+    if not isinstance(exc, OSError) or exc.errno not in (errno.EPERM, errno.EACCES, errno.ENOSPC):
+        return words
+    found = [name for name, value in _FORBIDDING.items() if _read(f"/proc/sys/{name}") == value]
+    settings = [f"{name.replace('/', '.')} is {_FORBIDDING[name]}" for name in found]
+    return f"{words}: {', '.join(settings) or _NO_SETTING}"
+
+
 def hide() -> None:
-    """Nobody of the same user may look into this process."""
+    """Nobody of the same user may look into this process, or into those forked from it."""
     call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
@@ -87,6 +107,13 @@ class _Header(ctypes.Structure):
 
 class _Nothing(ctypes.Structure):
     _fields_ = (("words", ctypes.c_uint32 * 6),)
+
+
+def _read(path: str) -> str:
+    """Empty where there is no such file."""
+    with contextlib.suppress(OSError), open(path) as file:
+        return file.read().strip()
+    return ""
 
 
 def _write(path: str, text: str) -> None:

@@ -1,8 +1,9 @@
 """The system-call filter of a child: a list of what it may do; everything else fails with EPERM.
 
-What is allowed: memory without execution, locks, clocks, random bytes, ending, and writing to the
-one pipe that takes its results. Sleeping is over at once, so that code which waits is not held up.
-A call in another machine's convention (32-bit calls of a 64-bit machine) ends the process.
+What is allowed: private memory that cannot be executed and that its limit counts, locks, clocks,
+random bytes, ending, and writing to the one pipe that takes its results. Sleeping is over at once,
+so that code which waits is not held up. A call in another machine's convention (32-bit calls of a
+64-bit machine) ends the process.
 
 The program is classic BPF over `struct seccomp_data` (linux/seccomp.h, linux/filter.h).
 """
@@ -15,12 +16,17 @@ from dataclasses import dataclass
 
 from .libc import call
 
-_LOAD, _AND, _IS, _ANY_OF, _RETURN = 0x20, 0x54, 0x15, 0x45, 0x06
+_LOAD, _AND, _IS, _RETURN = 0x20, 0x54, 0x15, 0x06
 _NUMBER_AT, _ARCH_AT, _ARGUMENTS_AT = 0, 4, 16
 ALLOW, ERRNO, KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _EPERM = 1
-_PROT_EXEC = 0x4
-_MAP_TYPE_AND_ANONYMOUS, _MAP_PRIVATE_ANONYMOUS = 0x23, 0x22
+_WHOLE = 0xFFFFFFFF
+_PROT_NONE, _PROT_READ, _PROT_WRITE, _PROT_READ_WRITE = 0, 1, 2, 3
+_MAP_PRIVATE_ANONYMOUS, _MAP_NORESERVE, _MAP_STACK = 0x22, 0x4000, 0x20000
+_MREMAP_MAYMOVE = 1
+_MADV_DONTNEED, _MADV_FREE = 4, 8
+_FUTEX_WAIT, _FUTEX_WAKE, _FUTEX_WAIT_BITSET, _FUTEX_WAKE_BITSET = 0, 1, 9, 10
+_FUTEX_PRIVATE, _FUTEX_CLOCK_REALTIME = 128, 256
 _PR_SET_SECCOMP, _MODE_FILTER, _PR_SET_NO_NEW_PRIVS = 22, 2, 38
 
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, constant
@@ -30,8 +36,8 @@ Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, co
 class Calls:
     """The numbers of system calls on one kind of machine; `arch` is its AUDIT_ARCH value.
 
-    `plain` are allowed whatever their arguments: brk, munmap, mremap, madvise, futex,
-    clock_gettime, clock_getres, gettimeofday, (time,) getrandom, sched_yield, exit, exit_group.
+    `plain` are allowed whatever their arguments: brk, munmap, clock_gettime, clock_getres,
+    gettimeofday, (time,) getrandom, sched_yield, exit, exit_group.
     `sleeping` (nanosleep, clock_nanosleep, pselect6, (select)) succeed without being done.
     """
 
@@ -41,30 +47,52 @@ class Calls:
     write: int
     mmap: int
     mprotect: int
+    mremap: int
+    madvise: int
+    futex: int
+
+    @property
+    def by_arguments(self) -> tuple[int, ...]:
+        """Those that are allowed with some arguments only."""
+        return self.write, self.mmap, self.mprotect, self.mremap, self.madvise, self.futex
 
 
 CALLS = {
     "x86_64": Calls(
         0xC000003E,
-        (12, 11, 25, 28, 202, 228, 229, 96, 201, 318, 24, 60, 231),
+        (12, 11, 228, 229, 96, 201, 318, 24, 60, 231),
         (35, 230, 270, 23),
-        1,
-        9,
-        10,
+        write=1,
+        mmap=9,
+        mprotect=10,
+        mremap=25,
+        madvise=28,
+        futex=202,
     ),
     "aarch64": Calls(
         0xC00000B7,
-        (214, 215, 216, 233, 98, 113, 114, 169, 278, 124, 93, 94),
+        (214, 215, 113, 114, 169, 278, 124, 93, 94),
         (101, 115, 72),
-        64,
-        222,
-        226,
+        write=64,
+        mmap=222,
+        mprotect=226,
+        mremap=216,
+        madvise=233,
+        futex=98,
     ),
 }
 
 
 def program(calls: Calls, result_fd: int) -> list[Instruction]:
-    """The filter. Only `result_fd` may be written to."""
+    """The filter. Only `result_fd` may be written to.
+
+    RLIMIT_DATA counts what can be written and is no stack. So no stack is mapped, and what has been
+    written stays writable: else its pages would be held and no longer counted.
+    """
+    flags = _among(3, _WHOLE & ~(_MAP_NORESERVE | _MAP_STACK), _MAP_PRIVATE_ANONYMOUS)
+    readable = _among(2, _WHOLE, _PROT_NONE, _PROT_READ, _PROT_WRITE, _PROT_READ_WRITE)
+    locks = _FUTEX_WAIT, _FUTEX_WAKE, _FUTEX_WAIT_BITSET, _FUTEX_WAKE_BITSET
+    lock = _among(1, _WHOLE & ~(_FUTEX_PRIVATE | _FUTEX_CLOCK_REALTIME), *locks)
     return [
         (_LOAD, 0, 0, _ARCH_AT),
         (_IS, 1, 0, calls.arch),
@@ -72,18 +100,12 @@ def program(calls: Calls, result_fd: int) -> list[Instruction]:
         (_LOAD, 0, 0, _NUMBER_AT),
         *[step for number in calls.plain for step in _when(number, [_end(ALLOW)])],
         *[step for number in calls.sleeping for step in _when(number, [_end(ERRNO)])],
-        *_when(calls.write, [_argument(0), (_IS, 0, 1, result_fd), _end(ALLOW), _refuse()]),
-        *_when(calls.mprotect, _unless_executable()),
-        *_when(
-            calls.mmap,
-            [
-                _argument(3),
-                (_AND, 0, 0, _MAP_TYPE_AND_ANONYMOUS),
-                (_IS, 1, 0, _MAP_PRIVATE_ANONYMOUS),
-                _refuse(),
-                *_unless_executable(),
-            ],
-        ),
+        *_allowed(calls.write, _among(0, _WHOLE, result_fd)),
+        *_allowed(calls.mmap, [*flags, *readable]),
+        *_allowed(calls.mprotect, _among(2, _WHOLE, _PROT_READ_WRITE)),
+        *_allowed(calls.mremap, _among(3, _WHOLE, 0, _MREMAP_MAYMOVE)),
+        *_allowed(calls.madvise, _among(2, _WHOLE, _MADV_DONTNEED, _MADV_FREE)),
+        *_allowed(calls.futex, lock),
         _refuse(),
     ]
 
@@ -93,14 +115,16 @@ def _when(number: int, steps: list[Instruction]) -> list[Instruction]:
     return [(_IS, 0, len(steps), number), *steps]
 
 
-def _argument(index: int) -> Instruction:
-    """The lower half of an argument: the kernel reads no more of a descriptor, and flags and
-    protections lie there."""
-    return (_LOAD, 0, 0, _ARGUMENTS_AT + 8 * index)
+def _allowed(number: int, conditions: list[Instruction]) -> list[Instruction]:
+    return _when(number, [*conditions, _end(ALLOW)])
 
 
-def _unless_executable() -> list[Instruction]:
-    return [_argument(2), (_ANY_OF, 0, 1, _PROT_EXEC), _refuse(), _end(ALLOW)]
+def _among(index: int, mask: int, *values: int) -> list[Instruction]:
+    """Refuses unless the argument, as far as `mask` shows it, is one of `values`. Of an argument
+    the lower half is read: the kernel reads no more of a descriptor, and flags and protections lie
+    there."""
+    tests = [(_IS, len(values) - at, 0, value) for at, value in enumerate(values)]
+    return [(_LOAD, 0, 0, _ARGUMENTS_AT + 8 * index), (_AND, 0, 0, mask), *tests, _refuse()]
 
 
 def _end(action: int) -> Instruction:
@@ -135,4 +159,7 @@ def assembled(result_fd: int) -> Filter:
 def confine(wall: Filter) -> None:
     """Sets the filter on this process, for ever. Raises OSError where the kernel has none."""
     call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    call("prctl", _PR_SET_SECCOMP, _MODE_FILTER, wall, 0, 0)
+    try:
+        call("prctl", _PR_SET_SECCOMP, _MODE_FILTER, wall, 0, 0)
+    except OSError as exc:
+        raise OSError(exc.errno, f"a filter of system calls (seccomp): {exc.strerror}") from exc

@@ -22,10 +22,12 @@ _PROT_ALL, _MAP_PRIVATE_ANONYMOUS = 7, 0x22
 _NEW_USER = 0x10000000
 _MEMORY_BYTES = 256 * 1024 * 1024
 _CPU_S = 10
+_BEGUN = b"\0"
 
 
 def holes() -> list[str]:
-    """What works and should not; empty when all walls stand."""
+    """What works and should not; empty when all walls stand. Raises RuntimeError, with the reason,
+    where a wall cannot be tried."""
     return [*_in_namespaces(), *_behind_filter()]
 
 
@@ -33,6 +35,7 @@ def _in_namespaces() -> list[str]:
     """Tried without the filter: the walls stand for themselves."""
     attempts: dict[str, Callable[[], object]] = {
         "see the machine's files": lambda: os.stat("/etc"),
+        "see what lies behind its root": lambda: os.stat("/../etc"),
         "see processes": lambda: os.stat("/proc/self"),
         "write a file": _write_to_root,
         "reach a network": _connect,
@@ -98,17 +101,22 @@ _BEHIND_FILTER: dict[str, Callable[[], object]] = {
 
 
 def _behind_filter() -> list[str]:
-    names = list(_BEHIND_FILTER)
     with started(_try_all) as running:
-        told = b""
-        while len(told) < len(names) and (part := os.read(running.fd, len(names))):
-            told += part
-    if len(told) < len(names):
-        return ["the filter ends a process that does nothing wrong"]
-    return [name for name, works in zip(names, told, strict=True) if works]
+        told = b"".join(iter(lambda: os.read(running.fd, 4096), b""))
+    if not told.startswith(_BEGUN):
+        raise RuntimeError(told.decode("utf-8", "replace") or "a child ends while it is walled in")
+    works = told[len(_BEGUN) :]
+    if len(works) != len(_BEHIND_FILTER):
+        raise RuntimeError("the filter ends a process that does nothing wrong")
+    return [name for name, worked in zip(_BEHIND_FILTER, works, strict=True) if worked]
 
 
 def _try_all(parent: int, result_fd: int) -> None:
-    child.wall_in(result_fd, parent, _MEMORY_BYTES, _CPU_S)
+    try:
+        child.wall_in(result_fd, parent, _MEMORY_BYTES, _CPU_S)
+    except (OSError, ValueError) as exc:
+        os.write(child.RESULT_FD, f"a limit or the filter cannot be set: {exc}".encode())
+        return
+    os.write(child.RESULT_FD, _BEGUN)
     for attempt in _BEHIND_FILTER.values():
         os.write(child.RESULT_FD, bytes([_passes_filter(attempt)]))

@@ -7,6 +7,7 @@ import gc
 import importlib
 import os
 import resource
+import signal
 import sys
 from importlib.machinery import BuiltinImporter, FrozenImporter
 from typing import NoReturn, TypedDict
@@ -40,28 +41,42 @@ class Setup(TypedDict):
 def main(setup: Setup) -> NoReturn:
     """Ends when the pool is gone, or a worker is."""
     try:
+        setup["fds"] = [_low(fd) for fd in setup["fds"]]
+        setup["leash"] = None if setup["leash"] is None else _low(setup["leash"])
         _prepare()
         if not setup["is_walled"]:
             _wall_in(setup["fds"])
+        namespaces.hide()
         _forget_own_modules()
         gc.collect()
         gc.freeze()  # so that children do not copy pages by collecting
         for fd in setup["fds"]:
             _fork_worker(fd, setup)
     except Exception as exc:
-        _tell(setup["fds"], f"{type(exc).__name__}: {exc}")
+        _tell(setup["fds"], namespaces.why(exc))
     for fd in setup["fds"]:
         os.close(fd)
     os.wait()
     os._exit(0)
 
 
+def _low(fd: int) -> int:
+    """The same descriptor below the limit that is set here: a child closes those and no others."""
+    if fd < _MOST_FDS:
+        return fd
+    low = os.dup(fd)
+    os.close(fd)
+    return low
+
+
 def _prepare() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nobody can be waited for
     namespaces.die_first()
     with contextlib.suppress(OSError):
         os.nice(_NICE)
     for name in PRELOADED.split():
         importlib.import_module(name)
+    sys.argv[:] = [""]
     sys.path.clear()
     sys.path_importer_cache.clear()
     sys.meta_path[:] = [BuiltinImporter, FrozenImporter]
@@ -104,7 +119,7 @@ def _fork_worker(fd: int, setup: Setup) -> None:
                 os.close(other)
         worker.serve(fd, setup["leash"])
     except Exception as exc:
-        _tell([fd], f"{type(exc).__name__}: {exc}")
+        _tell([fd], namespaces.why(exc))
     finally:
         os._exit(0)
 
