@@ -45,7 +45,8 @@ def settled(
     candidates.
     """
     ballot = prepare(prompt, candidates, rules, evidence)
-    entries = keeping(ballot.rules, ballot.entries)
+    heeds_rules = strategy in _HEED_RULES
+    entries = keeping(ballot.rules, ballot.entries) if heeds_rules else list(ballot.entries)
     if not entries or strategy not in _LAWS:
         return False
     if Aid.RUNS in ballot.evidence.able and any(e.answer.kind is Kind.CODE for e in entries):
@@ -88,13 +89,19 @@ def _lead(ballot: Ballot, entries: Sequence[Entry], missing: int) -> bool:
     all that may ever call those make the same call."""
     spoken = [entry for entry in entries if entry.standing is not Standing.EMPTY]
     kind = _leading([(e.answer.kind, e) for e in spoken], missing)
-    if kind not in _DATA:
+    if kind not in _DATA or _may_be_outnumbered(kind, spoken, missing):
         return False
     alike = [(names(e.form.parts), e) for e in spoken if e.answer.kind is kind]
     called = _leading(alike, missing)
     voters = [entry for these, entry in alike if these == called]
     largest = max(map(_whole, cluster.same_form(voters)), default=0)
     return 2 * largest > len(voters) + missing
+
+
+def _may_be_outnumbered(kind: Kind, spoken: Sequence[Entry], missing: int) -> bool:
+    """By equal answers of another kind: more than half of all decide the kind, broken ones too."""
+    others = cluster.same_form([entry for entry in spoken if entry.answer.kind is not kind])
+    return 2 * (max(map(len, others), default=0) + missing) > len(spoken) + missing
 
 
 _Group = TypeVar("_Group", bound=Hashable)
@@ -127,3 +134,6 @@ _LAWS: dict[str, tuple[_Law, ...]] = {
     "tools": (),
 }
 """Strategies that are not here are never settled early."""
+
+_HEED_RULES = frozenset(("auto", "tools"))
+"""For the others an answer that breaks the request's rules counts like any."""

@@ -34,7 +34,8 @@ def vote(
     gives the same verdict; but for `fastest` and `off` the order of the candidates does not matter
     either. Takes milliseconds for usual answers and bounded time for any; it blocks, so call it
     off an event loop. Raises ValueError without candidates, UsageError for an unknown strategy or
-    where `execute` finds no safe sandbox; never because of what a candidate says.
+    where `execute` finds no safe sandbox, SandboxUnavailable where its processes have died and
+    cannot be begun again; never because of what a candidate says.
     """
     run = _runner(execute, strategy)
     ballot = prepare(prompt, candidates)

@@ -121,6 +121,13 @@ def test_another_value_for_the_same_call_is_noticed() -> None:
     assert not behaviour.read(Report((value("1"), value("2"))), trial).steady
 
 
+@pytest.mark.parametrize("ended", [Ended.NOT_RUN, Ended.TIMEOUT, Ended.LIMIT])
+def test_a_call_that_was_cut_short_the_second_time_is_no_other_value(ended: Ended) -> None:
+    trial = Trial(ASKED, (), ("f(1)",))
+    assert behaviour.read(Report((value("1"), Outcome(ended))), trial).steady
+    assert not behaviour.read(Report((value("1"), RAISED)), trial).steady
+
+
 def test_a_program_that_was_not_run_did_nothing() -> None:
     trial = Trial(ASKED, (example(1),), ("f(1)", "f(2)"))
     for report in (None, Report(()), Report((value("1"),))):

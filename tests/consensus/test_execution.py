@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
@@ -141,11 +141,51 @@ def test_what_cannot_be_run_is_decided_as_ever(candidates: list[str]) -> None:
     assert found == deliberate(PLAIN, candidates)
 
 
-@pytest.mark.parametrize("prompt", ["class A:\n    def f(self, x):\n", "async def f(x):\n", "Hi."])
+@pytest.mark.parametrize("header", ["def scaled(x, *, by=2):", "def scaled(x, **options):"])
+def test_arguments_that_only_go_by_name_may_be_left_out(header: str) -> None:
+    prompt = f'{header}\n    """x by a factor. scaled(3) == 6"""\n'
+    candidates = [f"{header}\n    return {body}" for body in ("x + 2", "2 + x", "x * 2")]
+    assert decided(prompt, candidates).index == 2
+
+
+def test_an_example_may_give_them() -> None:
+    header = "def scaled(x, *, by=2):"
+    prompt = f'{header}\n    """x by a factor.\n    >>> scaled(3, by=4)\n    12\n    """\n'
+    candidates = [f"{header}\n    return {body}" for body in ("x + by", "by + x", "x * by")]
+    verdict = decided(prompt, candidates)
+    assert verdict.index == 2
+    assert "It passes 1 of 1 examples in the prompt." in verdict.reasons
+
+
+@pytest.mark.parametrize(
+    "prompt", ["class A:\n    def f(self, x):\n", "async def f(x):\n", "def g(x, *, k):\n", "Hi."]
+)
 def test_no_function_to_call_is_decided_as_ever(prompt: str) -> None:
     candidates = ["def g(x):\n    return 1", "def h(x):\n    return 2"]
     found = deliberate(prompt, candidates, evidence=Evidence(able=frozenset({Aid.RUNS})))
     assert found == deliberate(prompt, candidates)
+
+
+FOREIGN = [
+    f"```{language}\n{code}\n```"
+    for language, code in [
+        ("js", "function total(a) { return a; }"),
+        ("js", "function total(a) { return 0; }"),
+        ("go", "func total() {}"),
+        ("go", "func total() int { return 1 }"),
+    ]
+]
+
+
+def test_programs_run_where_no_other_language_has_as_many() -> None:
+    """Whether they are run must not depend on how many times the winner is there."""
+    programs = [LOOP, FOLD, DEAD]
+    once = [*FOREIGN, *programs]
+    for more in ([], [DEAD], [LOOP]):
+        every = [*once, *more]
+        assert every[decided(PLAIN, every).index] in (LOOP, FOLD)
+    most = [*FOREIGN[:2], FOREIGN[0], LOOP, DEAD]
+    assert most[decided(PLAIN, most).index] in FOREIGN
 
 
 def test_runs_that_cannot_be_had_are_done_without() -> None:
@@ -214,6 +254,18 @@ def test_programs_are_run_in_the_sandbox() -> None:
 
 
 @pytest.mark.skipif(sandbox.unavailable() is not None, reason=f"{sandbox.unavailable()}")
+def test_programs_too_slow_for_some_calls_are_compared_by_the_others() -> None:
+    prompt = 'def fib(n):\n    """The n-th Fibonacci number, n an integer."""\n'
+    slow = "def fib(n):\n    return {} if n < 2 else fib(n - 1) + fib(n - 2)"
+    steps = "    for _ in range(n):\n        a, b = b, a + b\n    return a"
+    candidates = [slow.format("1"), slow.format("n"), f"def fib(n):\n    a, b = 0, 1\n{steps}"]
+    candidates.append(slow.format("max(n, 0)"))
+    verdict = vote(prompt, candidates, execute=True)
+    assert verdict.index != 0
+    assert "programs do the same" in verdict.reasons[1]
+
+
+@pytest.mark.skipif(sandbox.unavailable() is not None, reason=f"{sandbox.unavailable()}")
 def test_a_vote_with_execution_is_deterministic() -> None:
     candidates = [SHORT, SUM, ONE, SHORTER, LOOP]
     assert len({vote(SHOWN, candidates, execute=True) for _ in range(3)}) == 1
@@ -228,3 +280,83 @@ def test_confidence_grows_with_agreement_and_with_passed_examples() -> None:
     plain, shown = decided(PLAIN, candidates), decided(SHOWN, candidates)
     wrong = decided(SHOWN, [SHORT, SHORTER, ONE, ONE])
     assert wrong.confidence < plain.confidence < shown.confidence
+
+
+def told(prompt: str, outcomes: dict[str, Callable[[int], str]]) -> str:
+    """Who wins among programs of which the first, second, ... call gives what is said here."""
+    candidates = [*outcomes]
+    able = Evidence(able=frozenset({Aid.RUNS}))
+    runs = deliberate(prompt, candidates, evidence=able)
+    assert isinstance(runs, RunsWanted)
+    reports = []
+    for job, gives in zip(runs.jobs, outcomes.values(), strict=True):
+        calls = [*dict.fromkeys(job.expressions if job is not None else ())]
+        known = {call: Outcome(Ended.VALUE, gives(at)) for at, call in enumerate(calls)}
+        reports.append(Report(tuple(known[call] for call in (job.expressions if job else ()))))
+    found = deliberate(prompt, candidates, evidence=Evidence(runs=tuple(reports)))
+    assert isinstance(found, Verdict)
+    return candidates[found.index]
+
+
+def adding(number: int) -> str:
+    return f"def total(xs):\n    return sum(xs) + {number}"
+
+
+@pytest.mark.parametrize(("winner", "loser"), [(1, 2), (2, 1)])
+def test_a_program_that_gives_always_the_same_loses_a_tie(winner: int, loser: int) -> None:
+    won = told(PLAIN, {adding(winner): str, adding(loser): lambda at: "7"})
+    assert won == adding(winner)
+
+
+@pytest.mark.parametrize(("winner", "loser"), [(1, 2), (2, 1)])
+def test_a_program_that_often_gives_nothing_loses_a_tie(winner: int, loser: int) -> None:
+    silent = told(PLAIN, {adding(winner): str, adding(loser): lambda at: "None" if at % 2 else "1"})
+    assert silent == adding(winner)
+
+
+def test_to_do_half_the_same_as_many_is_less_than_to_do_all_the_same_as_one() -> None:
+    """A quarter of a voice each."""
+    halves: list[Callable[[int], bool]] = [
+        lambda at: at % 2 == 0,
+        lambda at: at % 2 == 1,
+        lambda at: at % 4 < 2,
+    ]
+    outcomes: dict[str, Callable[[int], str]] = {adding(0): lambda at: f"'{at}'"}
+    for number, is_shared in enumerate(halves, 1):
+        outcomes[adding(number)] = lambda at, number=number, shared=is_shared: (  # type: ignore[misc]
+            f"'{at}'" if shared(at) else f"'{at} {number}'"
+        )
+    twins = {adding(8): lambda at: f"[{at}]", adding(9): lambda at: f"[{at}]"}
+    assert told(PLAIN, {**outcomes, **twins}) in twins
+
+
+def test_all_examples_must_be_passed() -> None:
+    prompt = SHOWN.replace("total([1, 2]) == 3", "total([0, 2]) == 2\n    total([1, 2]) == 3")
+    candidates = [*[SHORT] * 4, *[SHORTER] * 3, SUM]
+    assert decided(prompt, candidates).index == 7
+
+
+def test_an_example_that_is_not_trusted_settles_a_tie() -> None:
+    prompt = SHOWN.replace("total([1, 2]) == 3", "total([1, 2]) is 3 or so")
+    assert decided(prompt, [SHORT, SHORTER, SUM, LOOP]).index in (2, 3)
+    other = prompt.replace("is 3", "is 2")
+    assert decided(other, [SHORT, SHORTER, SUM, LOOP]).index in (0, 1)
+
+
+def test_what_programs_do_counts_more_than_how_they_look() -> None:
+    alike = [f"def total(xs):\n    return sum(xs[{at}])" for at in ("1:", "2:", "3:", ":1", ":2")]
+    candidates = [*alike, LOOP, FOLD]
+    assert candidates[decided(PLAIN, candidates).index] in (LOOP, FOLD)
+
+
+def test_of_programs_that_do_the_same_the_usual_one_is_taken() -> None:
+    loops = [LOOP.replace("t += x", f"t += x + {at} - {at}") for at in range(1, 4)]
+    sums = [SUM.replace("sum(xs)", f"sum(xs) + {at} - {at}") for at in range(1, 4)]
+    for usual, odd in ((loops, SUM), (sums, LOOP)):
+        assert decided(PLAIN, [odd, *usual]).index > 0
+
+
+def test_of_programs_that_do_the_same_one_that_runs_as_it_is_is_taken() -> None:
+    for whole in (f"{SUM} + 0", SUM.replace("sum", "0 + sum"), SUM.replace("return ", "return +")):
+        glued = SUM.replace("\n    ", "\n")
+        assert decided(PLAIN, [glued, whole]).index == 1

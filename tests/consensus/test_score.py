@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from local_swarm.consensus import deliberate, vote
 from local_swarm.consensus.ballot import Standing, prepare
-from local_swarm.consensus.scoring.merits import merits
+from local_swarm.consensus.lint import Findings
+from local_swarm.consensus.scoring.confidence import of_program
+from local_swarm.consensus.scoring.merits import faults_of, merits
 from local_swarm.consensus.scoring.score import mixed, support
 from local_swarm.consensus.scoring.weights import FAULTS
 from local_swarm.domain.candidate import Candidate
@@ -42,7 +44,7 @@ def test_the_order_of_programs_does_not_matter(
 ) -> None:
     shuffled = data.draw(st.permutations(candidates))
     one, other = decided(candidates, strategy), decided(shuffled, strategy)
-    assert candidates[one.index] == shuffled[other.index]
+    assert candidates[one.index].text == shuffled[other.index].text
     assert (one.agreement, one.confidence) == (other.agreement, other.confidence)
     assert decided(candidates, strategy) == one
 
@@ -56,7 +58,7 @@ def test_copies_of_the_winning_program_never_unseat_it(
     winner = candidates[decided(candidates, strategy).index]
     copies = data.draw(st.integers(1, 4))
     more = data.draw(st.permutations([*candidates, *([winner] * copies)]))
-    assert more[decided(more, strategy).index] == winner
+    assert more[decided(more, strategy).index].text == winner.text
 
 
 @pytest.mark.parametrize("strategy", SCORED)
@@ -91,6 +93,47 @@ def test_of_programs_without_faults_the_one_most_like_the_others_wins() -> None:
     verdict = vote(PROMPT, [other, RIGHT, RIGHT_TOO])
     assert verdict.index in (1, 2)
     assert "has a majority" in verdict.reasons[1]
+
+
+@pytest.mark.parametrize("strategy", ["auto", "hybrid"])
+def test_a_crowd_of_empty_programs_does_not_outvote_a_real_one(strategy: str) -> None:
+    assert vote(PROMPT, [*[STUB] * 31, RIGHT], strategy=strategy).index == 31
+
+
+@pytest.mark.parametrize(
+    ("less", "more"),
+    [
+        ((-0.8, -1.2), (-0.2, -1.2)),
+        ((-0.2, -3.5), (-0.2, -1.2)),
+        ((-0.8, None), (-0.2, None)),
+        ((None, -3.5), (None, -1.2)),
+    ],
+)
+def test_both_the_mean_and_the_least_certain_window_count(
+    less: tuple[float | None, float | None], more: tuple[float | None, float | None]
+) -> None:
+    for one, other in ((RIGHT, RIGHT_TOO), (RIGHT_TOO, RIGHT)):
+        unsure = Candidate(one, mean_logprob=less[0], lowest_logprob=less[1])
+        sure = Candidate(other, mean_logprob=more[0], lowest_logprob=more[1])
+        assert vote(PROMPT, [unsure, sure]).index == 1
+
+
+@pytest.mark.parametrize("strategy", ["auto", "hybrid"])
+def test_a_program_is_not_its_own_witness(strategy: str) -> None:
+    alone = vote(PROMPT, [RIGHT, "", ""], strategy=strategy)
+    assert alone.confidence == of_program(1, 3, 0.0, 0.0)
+
+
+def test_a_fault_in_many_places_weighs_no_more_than_in_three() -> None:
+    sizes = [dict(faults_of(Findings(undefined=count)))["undefined"] for count in (1, 3, 9)]
+    assert sizes == [1.0, 2.0, 2.0]
+
+
+def test_a_broken_answer_counts_half_in_what_most_are() -> None:
+    cut = [Candidate(f"It is {word}, and", finish_reason="length") for word in ("on", "off", "so")]
+    whole = ['{"a": 1}', '{"a": 2}']
+    assert vote("Which?", [*cut, *whole]).index in (3, 4)
+    assert vote("Which?", [*cut, cut[0], cut[1], *whole]).index < 5
 
 
 def test_the_word_of_a_better_model_counts_more() -> None:
@@ -166,3 +209,20 @@ def test_the_word_of_a_better_model_counts_more_in_text_too(strategy: str) -> No
     assert isinstance(skilled, Verdict)
     assert plain.index in (0, 1, 4)
     assert skilled.index in (2, 3)
+
+
+@pytest.mark.parametrize(
+    "odd", ["The ape.", "The zoo.", "The ape" + " sat" * 60, "The zoo" + " is" * 60]
+)
+def test_by_quality_the_usual_length_wins(odd: str) -> None:
+    usual = [
+        f"The {place} pipe of the house is broken and leaks." for place in ("old", "new", "red")
+    ]
+    assert vote("What is it?", [odd, *usual], strategy="quality").index > 0
+
+
+@pytest.mark.parametrize("first", ["A", "Z"])
+def test_by_quality_the_usual_structure_wins(first: str) -> None:
+    usual = [f"{first}ll of it:\n- a {word}\n- a pan\n- a cup" for word in ("pot", "jar", "can")]
+    odd = "Mll of it:\n> a pot\n> a pan\n> a cup"
+    assert vote("What is there?", [odd, *usual], strategy="quality").index > 0

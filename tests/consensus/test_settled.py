@@ -11,6 +11,7 @@ from local_swarm.consensus.ballot import prepare
 from local_swarm.consensus.strategies.registry import STRATEGIES
 from local_swarm.domain.candidate import Candidate, ToolCall
 from local_swarm.domain.evidence import Aid, Evidence
+from local_swarm.domain.rules import Rules
 from tests.consensus.test_laws import MAJORITIES, PROMPT, answers
 
 VOTES = ["auto", "ast", "fuzzy", "hybrid"]
@@ -76,6 +77,12 @@ def test_a_lead_in_calls_settles_where_it_cannot_be_made_up() -> None:
     assert not settled(PROMPT, [LS, LS, LS, *others], 1, strategy="fuzzy")
 
 
+def test_a_lead_in_calls_settles_nothing_while_the_arguments_may_change() -> None:
+    other = Candidate("", (ToolCall("1", "ls", '{"path": "/"}'),))
+    assert settled(PROMPT, [LS, LS, LS, other], 1, strategy="auto")
+    assert not settled(PROMPT, [LS, LS, LS, other], 2, strategy="auto")
+
+
 def test_a_lead_in_data_settles_nothing_where_most_answers_are_something_else() -> None:
     texts = ["Sure.", "It is done.", "I cannot say.", "Ask me later."]
     assert not settled(PROMPT, [LS, LS, LS, *texts], 1, strategy="auto")
@@ -83,9 +90,21 @@ def test_a_lead_in_data_settles_nothing_where_most_answers_are_something_else() 
     assert settled(PROMPT, [LS, LS, LS, LS, *texts[:2]], 1, strategy="auto")
 
 
-@pytest.mark.parametrize("strategy", ["fastest", "off"])
-def test_where_the_order_decides_nothing_is_settled(strategy: str) -> None:
-    assert not settled(PROMPT, ["same"] * 4, 1, strategy=strategy)
+@pytest.mark.parametrize(
+    "broken", [Candidate("It was the", finish_reason="length"), "def f(a, b:\n"]
+)
+def test_a_lead_in_data_settles_nothing_that_a_broken_majority_may_take(
+    broken: str | Candidate,
+) -> None:
+    assert not settled(PROMPT, [LS, LS, LS, broken, broken, broken], 1, strategy="auto")
+    assert settled(PROMPT, [LS, LS, LS, LS, broken, broken], 1, strategy="auto")
+
+
+def test_answers_that_break_the_rules_count_where_the_strategy_counts_them() -> None:
+    votes = ['{"a": 1}', '{"a": 1}', "It is blue.", "It is blue.", "It is blue."]
+    for strategy in VOTES:
+        is_settled = settled(PROMPT, votes, 1, strategy=strategy, rules=Rules(json=True))
+        assert is_settled is (strategy == "auto")
 
 
 FAULTY = "return c"
@@ -121,6 +140,6 @@ def test_programs_that_are_to_be_run_settle_nothing_before_they_are() -> None:
     assert settled(PROMPT, ["It is blue."] * 5, 1, strategy="auto", evidence=able)
 
 
-@pytest.mark.parametrize("strategy", ["off", "fastest"])
-def test_where_order_decides_nothing_is_settled(strategy: str) -> None:
+@pytest.mark.parametrize("strategy", ["off", "fastest", "judge", "execution"])
+def test_what_counts_do_not_decide_is_never_settled(strategy: str) -> None:
     assert not settled(PROMPT, ["return a + b"] * 5, 1, strategy=strategy, sure=0.1)

@@ -16,6 +16,7 @@ from local_swarm.consensus.forms import schema
 from local_swarm.consensus.rules import breaks
 from local_swarm.consensus.scoring.agreement import agreement, known_fields
 from local_swarm.domain.candidate import Candidate, ToolCall
+from local_swarm.domain.evidence import Evidence
 from local_swarm.domain.rules import Calls, Rules
 from local_swarm.domain.verdict import Verdict
 
@@ -202,6 +203,29 @@ def test_of_long_texts_the_one_most_like_the_others_wins() -> None:
     others = [" ".join([*words[:i], "WRONG", *words[i + 1 :]]) for i in (1, 5, 9, 13)]
     candidates = [said(call("run", {"message": text})) for text in (*others, base)]
     assert decided(candidates).index == 4
+
+
+def test_texts_that_only_share_a_language_hardly_agree() -> None:
+    texts = (
+        "Please restart the server and tell me when it is up again.",
+        "The invoice from March was never paid by this customer.",
+    )
+    one, two = (prepare("", [said(call("run", {"message": t}))]).entries[0] for t in texts)
+    fields = known_fields([one.form.parts, two.form.parts])
+    assert agreement(one.form.parts, two.form.parts, fields) < 0.25
+
+
+@pytest.mark.parametrize("strategy", ["auto", "tools"])
+def test_the_word_of_a_better_model_counts_more(strategy: str) -> None:
+    paths = [("a", "large"), ("b", "small"), ("b", "small"), ("c", "small")]
+    candidates = [
+        Candidate("", (call("read", {"path": path}),), model=model) for path, model in paths
+    ]
+    assert decided(candidates, strategy=strategy).index in (1, 2)
+    skills = Evidence(skills={"large": 2.5, "small": 0.5})
+    skilled = deliberate("", candidates, strategy=strategy, rules=RULES, evidence=skills)
+    assert isinstance(skilled, Verdict)
+    assert skilled.index == 0
 
 
 def test_short_texts_and_names_are_equal_or_not() -> None:

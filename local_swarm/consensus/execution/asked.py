@@ -30,24 +30,25 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """`required` of the parameters have no default. `context` is the code of the prompt above the
-    function: what it may use."""
+    """`required` of the parameters have no default. `named` are further ones that only go by name,
+    all with a default. `context` is the code of the prompt above the function: what it may use."""
 
     name: str
     parameters: tuple[Parameter, ...]
     required: int
     returns: str = ""
     context: str = ""
+    named: tuple[str, ...] = ()
 
     def takes(self, count: int) -> bool:
-        """Whether it can be called with so many arguments."""
+        """Whether it can be called with so many arguments, without those that only go by name."""
         return self.required <= count <= len(self.parameters)
 
 
 def find(prompt: str, header: Header | None, programs: Sequence[str]) -> Asked | None:
     """What the header in the prompt asks for, else the function that the prompt names and most of
-    the programs define; None where there is none, where it is a method or a coroutine, or takes
-    its arguments in another way than by position."""
+    the programs define; None where there is none, where it is a method or a coroutine, or cannot be
+    called with arguments by position."""
     if header is not None:
         return _signature(f"{header.source} pass", header.name, _context(prompt, header))
     modules = [module for program in programs if (module := syntax.parse(program)) is not None]
@@ -85,14 +86,15 @@ def _signature(source: str, name: str, context: str) -> Asked | None:
 
 
 def _read(node: ast.stmt, context: str) -> Asked | None:
-    if not isinstance(node, ast.FunctionDef) or node.args.kwonlyargs:
+    if not isinstance(node, ast.FunctionDef) or None in node.args.kw_defaults:
         return None
     given = [*node.args.posonlyargs, *node.args.args]
     if not given or given[0].arg in _METHOD:
         return None
     parameters = tuple(Parameter(arg.arg, _text(arg.annotation)) for arg in given)
     required = len(given) - len(node.args.defaults)
-    return Asked(node.name, parameters, required, _text(node.returns), context)
+    named = tuple(arg.arg for arg in node.args.kwonlyargs)
+    return Asked(node.name, parameters, required, _text(node.returns), context, named)
 
 
 def _text(annotation: ast.expr | None) -> str:

@@ -18,6 +18,7 @@ VALID_POWER = 4
 """How fast a call counts less as more of the programs cannot take it: it was a wrong guess."""
 
 _NOTHING = ("None",)
+_DONE = frozenset((Ended.VALUE, Ended.RAISED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,21 @@ def read(report: Report | None, trial: Trial) -> Behaviour:
         return Behaviour(False, (False,) * shown, (None,) * tried)
     outcomes = report.outcomes
     results = tuple(map(_result, outcomes[shown : shown + tried]))
-    again = tuple(map(_result, outcomes[shown + tried :]))
     told = zip(trial.examples, outcomes, strict=False)
     return Behaviour(
         loads=report.load.ended is Ended.VALUE,
         passed=tuple(_passes(outcome, example) for example, outcome in told),
         results=results,
-        steady=again == results[: len(again)],
+        steady=_is_steady(outcomes[shown:], outcomes[shown + tried :]),
+    )
+
+
+def _is_steady(first: Sequence[Outcome], again: Sequence[Outcome]) -> bool:
+    """A call that was cut short tells nothing."""
+    return all(
+        _result(one) == _result(other)
+        for one, other in zip(first, again, strict=False)
+        if {one.ended, other.ended} <= _DONE
     )
 
 

@@ -22,7 +22,7 @@ from local_swarm.consensus.execution import behaviour
 from local_swarm.consensus.execution.behaviour import Behaviour
 from local_swarm.consensus.execution.trial import Trial, plan
 from local_swarm.consensus.reading.extract import Kind
-from local_swarm.consensus.scoring.cluster import Cluster
+from local_swarm.consensus.scoring.cluster import Cluster, majority, of_one_class
 from local_swarm.consensus.scoring.merits import merits
 from local_swarm.consensus.scoring.outcome import Choice
 from local_swarm.consensus.scoring.score import ranked, support
@@ -86,14 +86,14 @@ class Tried:
 
 def choose(ballot: Ballot, entries: Sequence[Entry]) -> Choice | RunsWanted | None:
     """The best-supported program, or what must be run first; None where nothing can be run, or
-    running does not help: no function is asked for that can be called, most of the code is of
-    other languages, no two programs differ, or what they do is not settled by their arguments."""
+    running does not help: no function is asked for that can be called, another language has more
+    of the code, no two programs differ, or what they do is not settled by their arguments."""
     runs = ballot.evidence.runs
     if runs is None and Aid.RUNS not in ballot.evidence.able:
         return None
-    programs = [entry for entry in entries if _is_program(entry)]
-    foreign = [entry for entry in entries if entry.answer.language]
-    if 2 * len(foreign) > len(entries) or len({e.form.key for e in programs}) < 2:
+    leading = of_one_class(majority(entries) or entries, entries)
+    programs = [entry for entry in leading if _is_program(entry)]
+    if len({entry.form.key for entry in programs}) < 2:
         return None
     sources = {key: entry.answer.text for key, entry in _spokesmen(programs).items()}
     written = ballot.evidence.written

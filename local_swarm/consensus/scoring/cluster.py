@@ -54,6 +54,20 @@ def majority(entries: Sequence[Entry]) -> Cluster | None:
     return None if beaten else largest
 
 
+def of_one_class(leading: Sequence[Entry], entries: Sequence[Entry]) -> list[Entry]:
+    """The entries of the class (kind and language) that weighs most among the `leading` (at least
+    one): only answers of one class compare."""
+    most: dict[tuple[str, str], float] = {}
+    for entry in leading:
+        most[_class(entry)] = most.get(_class(entry), 0.0) + weight(entry)
+    chosen = max(sorted(most), key=lambda one: most[one])
+    return [entry for entry in entries if _class(entry) == chosen]
+
+
+def _class(entry: Entry) -> tuple[str, str]:
+    return entry.answer.kind.value, entry.answer.language
+
+
 def spokesman(cluster: Sequence[Entry]) -> Entry:
     """Of answers that say the same: one that is whole, the one written most often to the letter,
     then by content."""

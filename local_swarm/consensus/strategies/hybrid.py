@@ -31,7 +31,7 @@ def choose(ballot: Ballot, entries: Sequence[Entry], characters: float = CHARACT
     """The same among some entries of the ballot (at least one)."""
     own = dict(zip([entry.index for entry in entries], merits(ballot, entries), strict=True))
     agreed = _agreed(entries, own)
-    rivals = _of_one_class(agreed or entries, entries)
+    rivals = cluster.of_one_class(agreed or entries, entries)
     kernel = likeness(rivals, characters)
     merit = [own[entry.index] for entry in rivals]
     score = scores(rivals, merit, support(weights(ballot, rivals, merit), kernel))
@@ -69,20 +69,6 @@ def _agreed(entries: Sequence[Entry], own: dict[int, Merit]) -> Sequence[Entry] 
     spoken = sum(entry.standing is not Standing.EMPTY for entry in entries)
     clean = [entry for entry in agreed if not own[entry.index].faults]
     return clean if 2 * len(clean) > spoken else None
-
-
-def _of_one_class(leading: Sequence[Entry], entries: Sequence[Entry]) -> list[Entry]:
-    """The entries of the class (kind and language) that most of the `leading` are: only those
-    compare."""
-    most: dict[tuple[str, str], float] = {}
-    for entry in leading:
-        most[_class(entry)] = most.get(_class(entry), 0.0) + cluster.weight(entry)
-    chosen = max(sorted(most), key=lambda one: most[one])
-    return [entry for entry in entries if _class(entry) == chosen]
-
-
-def _class(entry: Entry) -> tuple[str, str]:
-    return entry.answer.kind.value, entry.answer.language
 
 
 def _why(same: int, total: int, agreed: bool) -> str:
