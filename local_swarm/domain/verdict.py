@@ -20,3 +20,7 @@ class Verdict:
     strategy: str
     clusters: tuple[tuple[int, ...], ...] = ()
     reasons: tuple[str, ...] = ()
+
+    def __index__(self) -> int:
+        """So that `candidates[verdict]` is the winner."""
+        return self.index

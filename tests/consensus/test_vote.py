@@ -203,3 +203,8 @@ def test_importing_the_room_starts_nothing_heavy() -> None:
 def test_extract_code_gives_the_code_that_the_vote_compares() -> None:
     assert extract_code(f"Sure:\n```\n{ADD}\n```") == ADD
     assert extract_code("return a + b", "def add(a, b):\n") == ADD
+
+
+def test_a_verdict_picks_its_winner_out_of_the_candidates() -> None:
+    candidates = ["no idea", ADD, ADD]
+    assert candidates[vote("", candidates)] == ADD
