@@ -73,6 +73,8 @@ def _outcome(task: Task, answer: dict[str, Any]) -> Outcome:
             finish_reason=c["finish_reason"],
             worker=c["worker"],
             elapsed_s=c["elapsed_ms"] / 1000,
+            mean_logprob=c.get("mean_logprob"),
+            lowest_logprob=c.get("lowest_logprob"),
         )
         for c in answer["swarm"]["candidates"]
     ]

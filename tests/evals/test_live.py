@@ -42,6 +42,29 @@ def test_the_best_possible_pick_is_the_mean_over_all_subsets() -> None:
     assert live.passed(OUTCOMES) == (8, 24)
 
 
+def test_votes_of_samples_know_how_sure_the_worker_was() -> None:
+    text = f"```python\n{TASKS[0].reference}```"
+    told = {"text": text, "finish_reason": "stop", "worker": "w0", "elapsed_ms": 250}
+    sure = told | {"mean_logprob": -0.25, "lowest_logprob": -1.5}
+    answer = {
+        "choices": [{"message": {"content": text}}],
+        "swarm": {"candidates": [sure, told], "agreement": 1.0},
+    }
+    found = live.run(
+        lambda body: answer,
+        TASKS[:1],
+        samples=2,
+        seed=1,
+        temperature=0.8,
+        strategy="auto",
+        advance=lambda: None,
+    )[0]
+    assert [(c.mean_logprob, c.lowest_logprob) for c in found.candidates] == [
+        (-0.25, -1.5),
+        (None, None),
+    ]
+
+
 def test_what_was_served_tells_samples_tokens_and_time() -> None:
     found = served.summary(SERVED, seed=1)
     assert found["rate"] == 0.5
