@@ -395,7 +395,7 @@ found = []
 while True:
     found.append(bytearray(10 ** 6))
 """,
-        ("raised MemoryError",),
+        ("raised MemoryError", "timeout"),
     ),
     Attack(
         "memory errors caught",
