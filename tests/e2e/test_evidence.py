@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from local_swarm import sandbox
+from local_swarm.consensus.execution import written
 from tests.e2e.conftest import PATIENCE_S, Up
 from tests.engines.small_models import encoder
 from tests.models.gguf_files import with_noise
@@ -91,6 +92,26 @@ def test_answers_are_run_where_that_is_allowed(up: Callable[..., Up]) -> None:
     if (why := sandbox.unavailable()) is not None:
         pytest.skip(f"no safe sandbox here: {why}")
     swarm = up(LSWARM_CONSENSUS__EXECUTE="true")
-    body = chat(swarm, temperature=0.4, swarm={"strategy": "execution"})
-    assert body["swarm"]["strategy"] == "execution"
+    asked = (
+        "Write a Python function `get_items(values)` that keeps the even values, then returns the"
+        " sum of their squares, or None if there is none."
+    )
+    bodies = [
+        chat(swarm, asked, temperature=1.5, swarm={"strategy": "execution"}) for _ in range(5)
+    ]
+    assert {body["swarm"]["strategy"] for body in bodies} == {"execution"}
+    said = [how(body) for body in bodies]
+    assert any("programs do the same on" in words for words in said), said
     assert swarm.terminate() == 0
+
+
+def test_a_worker_writes_calls_in_the_form_that_is_asked_for(up: Callable[..., Up]) -> None:
+    """What they are worth is another matter: the builtin model knows nothing of calls."""
+    question = written.question("def get_items(values):\n    ...\n")
+    assert question is not None
+    schema = {"name": "calls", "schema": written.SCHEMA}
+    form = {"type": "json_schema", "json_schema": schema}
+    body = chat(
+        up(), question, model="swarm:solo", temperature=0, max_tokens=1024, response_format=form
+    )
+    assert written.calls_in(body["choices"][0]["message"]["content"])
