@@ -82,6 +82,16 @@ class Swarm(Struct, frozen=True):
     stop_timeout_s: Annotated[
         Seconds, _says("Time that requests in flight are given when the swarm stops.")
     ] = 30.0
+    idle_unload_s: Annotated[
+        float,
+        Meta(ge=0, le=10**7),
+        _says(
+            "Without a request for so long, the workers are stopped until the next one; 0: never."
+        ),
+    ] = 0.0
+    min_workers: Annotated[
+        Count | Auto, _says("Workers that run while there is little to do; auto: all of them.")
+    ] = "auto"
     layout: Annotated[Literal["auto", "processes"], _says("How slots are spread over workers.")] = (
         "auto"
     )
@@ -198,6 +208,9 @@ class Engine(Struct, frozen=True):
     ctx_checkpoints: Annotated[
         int, Meta(ge=0, le=1024), _says("Context checkpoints kept per slot.")
     ] = 2
+    keep_slots: Annotated[
+        bool, _says("Whether a planned restart of a worker keeps the prompts in its slots.")
+    ] = False
 
 
 class Federation(Struct, frozen=True):
@@ -212,6 +225,9 @@ class Supervisor(Struct, frozen=True):
     restart_budget: Annotated[
         int, Meta(ge=0, le=1000), _says("Early deaths in one window before a worker is failed.")
     ] = 5
+    swarm_restart_budget: Annotated[
+        int, Meta(ge=0, le=10000), _says("The same for all workers together.")
+    ] = 20
     restart_window_s: Annotated[Seconds, _says("Length of the restart window.")] = 60.0
     backoff_initial_s: Annotated[Seconds, _says("Wait before the first charged restart.")] = 0.5
     backoff_max_s: Annotated[Seconds, _says("Longest wait between two restarts.")] = 30.0
@@ -219,6 +235,25 @@ class Supervisor(Struct, frozen=True):
     start_timeout_s: Annotated[Seconds, _says("Time a worker has to become ready.")] = 120.0
     term_grace_s: Annotated[Seconds, _says("Time between SIGTERM and SIGKILL.")] = 5.0
     half_open_s: Annotated[Seconds, _says("Time until a failed worker is tried again.")] = 60.0
+    drain_timeout_s: Annotated[
+        Seconds, _says("Time that a worker's requests are given before it is restarted.")
+    ] = 60.0
+    hang_timeout_s: Annotated[
+        Seconds, _says("Neither an answer nor any work for so long: the worker hangs.")
+    ] = 30.0
+    stall_timeout_s: Annotated[
+        Seconds, _says("Work, but no token nor an answer for so long: the worker hangs.")
+    ] = 600.0
+    memory_watch: Annotated[
+        bool, _says("Whether workers give memory back before the machine runs out of it.")
+    ] = True
+    min_free_bytes: Annotated[
+        Annotated[int, Meta(ge=0)] | Auto,
+        _says("Free RAM below which they do; auto: 3% of the RAM, 1 GiB at most."),
+    ] = "auto"
+    relief_s: Annotated[
+        Seconds, _says("Memory must have been free for so long before a worker takes it again.")
+    ] = 120.0
     log_lines: Annotated[
         int, Meta(ge=1, le=10000), _says("Lines of a worker's log shown when it has failed.")
     ] = 50
