@@ -25,7 +25,8 @@ from local_swarm.gateway.app import Gateway, GatewaySettings, listen, serving
 from local_swarm.gateway.stream import Pace
 from local_swarm.gateway.turns import Served
 from local_swarm.gateway.voted import VotedSettings
-from local_swarm.supervisor.fleet import Fleet, Job, LogSettings
+from local_swarm.supervisor.fleet import Fleet
+from local_swarm.supervisor.job import Job, LogSettings
 from local_swarm.supervisor.restart import RestartPolicy
 
 FAKE = Path(__file__).parent / "fakes" / "fake_llama_server.py"

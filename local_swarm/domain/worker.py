@@ -21,11 +21,28 @@ class WorkerState(str, Enum):
     FAILED = "failed"
 
 
+class Cause(str, Enum):
+    """Why a life of a worker ended, as far as its exit and its last words tell."""
+
+    ASKED = "asked"  # we ended it: a stop, a restart
+    KILLED = "killed"  # a signal from outside
+    CRASHED = "crashed"  # a fault of its own: SEGV, ABRT, ...
+    EXITED = "exited"  # of itself, for a reason that is not known
+    OUT_OF_MEMORY = "out_of_memory"  # killed for RAM, or an allocation of RAM failed
+    DEVICE_MEMORY = "device_memory"  # an allocation on an accelerator failed
+    BAD_MODEL = "bad_model"
+    BAD_FLAGS = "bad_flags"
+    PORT_TAKEN = "port_taken"
+    NOT_RUN = "not_run"  # the program could not be started
+    TOO_SLOW = "too_slow"  # not ready in time
+    HUNG = "hung"
+
+
 @dataclass(frozen=True, slots=True)
 class Death:
     """How a worker's process ended. Exactly one of `exit_code` and `signal` is set.
 
-    `generation` is the life that ended; `log_tail` its last lines.
+    `generation` is the life that ended, after `lived_s` seconds; `log_tail` its last lines.
     """
 
     worker: str
@@ -33,11 +50,17 @@ class Death:
     exit_code: int | None
     signal: int | None
     log_tail: tuple[str, ...] = ()
+    kind: Cause = Cause.EXITED
+    lived_s: float = 0.0
 
     @property
     def cause(self) -> str:
-        """`'exit 1'` or `'signal 9'`."""
-        return f"exit {self.exit_code}" if self.signal is None else f"signal {self.signal}"
+        """`'exit 1'` or `'signal 9'`, and what is behind it where that says more."""
+        how = f"exit {self.exit_code}" if self.signal is None else f"signal {self.signal}"
+        return how if self.kind in _SAID_BY_EXIT else f"{how}, {self.kind.value.replace('_', ' ')}"
+
+
+_SAID_BY_EXIT = (Cause.ASKED, Cause.EXITED, Cause.KILLED, Cause.CRASHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +84,10 @@ class WorkerStatus:
     nothing, what the process holds now (PSS where the system tells it, else RSS). `drift` is where
     that differs from the plan. `device_memory` has the devices whose driver could be asked before
     and after the start, and on which no other worker started meanwhile.
+
+    `reason` says why it is not ready, `reduced` what was given up for lack of memory; `crashes`
+    counts lives that ended unasked. `rss_bytes`, `pss_bytes` and `vram_bytes` are what it holds now
+    with its children, None where the system does not tell.
     """
 
     id: str
@@ -75,3 +102,9 @@ class WorkerStatus:
     observed_bytes: int | None
     drift: tuple[Drift, ...] = ()
     device_memory: tuple[DeviceMemory, ...] = ()
+    reason: str | None = None
+    reduced: str | None = None
+    crashes: int = 0
+    rss_bytes: int | None = None
+    pss_bytes: int | None = None
+    vram_bytes: int | None = None

@@ -1,209 +1,50 @@
-"""All workers of one swarm: the owner loop of each, and what others may ask about them."""
+"""All workers of one swarm: started, kept, changed and stopped together."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 import aiohttp
-import psutil
 
 from local_swarm.domain.endpoint import Endpoint
-from local_swarm.domain.launch import LaunchSpec
-from local_swarm.domain.plan import Observed
-from local_swarm.domain.worker import Death, DeviceMemory, WorkerState, WorkerStatus
+from local_swarm.domain.worker import Death, WorkerState, WorkerStatus
+from local_swarm.errors import WorkerStartError
 from local_swarm.supervisor import state as life
-from local_swarm.supervisor.logs import WorkerLog
-from local_swarm.supervisor.process import ChildProcess, spawn
-from local_swarm.supervisor.readiness import wait_ready
-from local_swarm.supervisor.restart import RestartPolicy
+from local_swarm.supervisor import view
+from local_swarm.supervisor.gate import StartGate
+from local_swarm.supervisor.job import Job, LogSettings
+from local_swarm.supervisor.keeper import Keeper, Rest
+from local_swarm.supervisor.restart import RestartPolicy, is_crowded
 from local_swarm.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
+WATCH_AGAIN_S = 5.0  # after a watch has failed
+
 Listener = Callable[[], None]
-
-
-class Launcher(Protocol):
-    """Says how to start a worker; called once per life, because each life gets a fresh port."""
-
-    def __call__(self) -> LaunchSpec: ...
-
-
-class Observer(Protocol):
-    """Reads from the first lines of a life what the engine allocated; None when they do not
-    tell."""
-
-    def __call__(self, lines: Sequence[str], /) -> Observed | None: ...
-
-
-class StartWatch(Protocol):
-    """Measures the devices of a worker around one start. `before` is called before the process is
-    made, `ready` once it takes traffic (unless it ended first), both in a thread, for they may
-    block; `ended` in any case. None of them raises."""
-
-    def before(self) -> None: ...
-
-    def ready(self) -> tuple[DeviceMemory, ...]: ...
-
-    def ended(self) -> None: ...
+Mourner = Callable[[Death, str], None]
+"""Told of each death, and what followed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One worker to keep alive: its name, its slots, and how to launch it.
+class Demand:
+    """What clients want now, and when (monotonic) they last wanted anything."""
 
-    `pool` and `token_bytes` are for its `Endpoint`. `watch` gives a watch for each life; None where
-    there is nothing to measure.
-    """
-
-    id: str
-    slots: int
-    lanes: int
-    ctx: int
-    api_key: str
-    planned_bytes: int
-    launch: Launcher
-    pool: int = 0
-    token_bytes: int = 0
-    observe: Observer = lambda lines: None
-    watch: Callable[[], StartWatch] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LogSettings:
-    """Where and how much of the workers' output is kept; `directory` None keeps only the tail."""
-
-    directory: Path | None = None
-    lines: int = 50
-    max_bytes: int = 10 * 1024 * 1024
-    backups: int = 3
-
-
-class Keeper:
-    """Owns one worker: takes events in order, steps the pure state machine, does its commands."""
-
-    def __init__(self, job: Job, fleet: Fleet) -> None:
-        self.job = job
-        self.worker = life.Worker(job.id)
-        self.spec: LaunchSpec | None = None
-        self.child: ChildProcess | None = None
-        self.deaths: list[Death] = []
-        self.observed: Observed | None = None
-        self.device_memory: tuple[DeviceMemory, ...] = ()
-        settings = fleet.logs
-        path = settings.directory / f"{job.id}.log" if settings.directory else None
-        self.log = WorkerLog(
-            job.id,
-            path,
-            lines=settings.lines,
-            max_bytes=settings.max_bytes,
-            backups=settings.backups,
-        )
-        self._fleet = fleet
-        self._timer: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def handle(self, event: life.Event) -> None:
-        """One event, from the event loop's thread. Raises life.IllegalTransition."""
-        before = self.worker
-        self.worker, commands = life.step(before, event, self._fleet.policy, time.monotonic())
-        if self.worker.state is not before.state:
-            line = self.worker.story[-1].split(" ", 1)[1]
-            log.info("worker", worker=self.job.id, change=line)
-            self.log.note(line)
-        for command in commands:
-            self._do(command)
-        if self.worker.state is WorkerState.STOPPED:
-            self._disarm()
-        if self.worker != before:
-            self._fleet.changed()
-
-    def _do(self, command: life.Command) -> None:
-        match command:
-            case life.Spawn(generation):
-                self._spawn_task(self._live(generation), f"life-{self.job.id}-{generation}")
-            case life.Terminate():
-                if self.child is not None:
-                    self.child.terminate()
-            case life.Kill():
-                if self.child is not None:
-                    self.child.kill()
-            case life.Arm(generation, delay_s):
-                self._disarm()
-                loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(delay_s, self.handle, life.TimerFired(generation))
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _spawn_task(self, coroutine: object, name: str) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(coroutine, name=name)  # type: ignore[arg-type]
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _live(self, generation: int) -> None:
-        """One life, from spawn to exit. Always ends in exactly one Exited event."""
-        exit_code: int | None = 127
-        signal: int | None = None
-        watch = self.job.watch() if self.job.watch else None
-        try:
-            self.log.begin()
-            if watch:
-                await asyncio.to_thread(watch.before)
-            self.spec = self.job.launch()
-            self.child = await spawn(self.spec, self.log, run_token=self._fleet.run_token)
-            self._fleet.changed()
-            if self.worker.state is WorkerState.STOPPING:
-                self.child.terminate()  # asked to stop while it was being spawned
-            exit_code, signal = await self._until_exit(generation, self.spec, self.child, watch)
-        except Exception as exc:
-            self.log.note(f"could not be run: {exc}")
-        finally:
-            if watch:
-                watch.ended()
-        self.child = None
-        death = Death(self.job.id, generation, exit_code, signal, self.log.tail())
-        self.deaths = [*self.deaths, death][-8:]
-        self.handle(life.Exited(generation, death.cause, random.random()))
-
-    async def _until_exit(
-        self, generation: int, spec: LaunchSpec, child: ChildProcess, watch: StartWatch | None
-    ) -> tuple[int | None, int | None]:
-        ready = asyncio.create_task(self._watch_ready(generation, spec, watch))
-        try:
-            return await child.wait()
-        finally:
-            ready.cancel()
-
-    async def _watch_ready(
-        self, generation: int, spec: LaunchSpec, watch: StartWatch | None
-    ) -> None:
-        await wait_ready(self._fleet.session, spec)
-        if watch:
-            self.device_memory = await asyncio.to_thread(watch.ready)
-        self.observed = self.job.observe(self.log.start())
-        for drift in self.observed.drift if self.observed else ():
-            log.warning("allocated other than planned", worker=self.job.id, **asdict(drift))
-        self.handle(life.Readied(generation))
-
-    async def finish(self) -> None:
-        """Waits until the worker's tasks are over."""
-        while self._tasks:
-            await asyncio.wait(set(self._tasks))
-        self._disarm()
-        self.log.close()
+    in_flight: int = 0
+    waiting: int = 0
+    last: float = 0.0
 
 
 class Fleet:
-    """Use as an async context manager, from the main thread; leaving it stops every worker."""
+    """Use as an async context manager, from the main thread; leaving it stops every worker.
+
+    `watches` are run as long as it lives, each as a task of its own: what looks after the workers
+    beyond their exit and readiness. `oom_kills` counts what the kernel has killed for memory, None
+    where it does not tell.
+    """
 
     def __init__(
         self,
@@ -212,15 +53,25 @@ class Fleet:
         *,
         run_token: str,
         logs: LogSettings | None = None,
+        watches: Sequence[Callable[[Fleet], Awaitable[None]]] = (),
+        oom_kills: Callable[[], int | None] = lambda: None,
+        mourner: Mourner = lambda death, what: None,
     ) -> None:
         self.policy = policy
         self.run_token = run_token
         self.logs = logs or LogSettings()
+        self.oom_kills = oom_kills
+        self.mourn = mourner
+        self.gate = StartGate()
         self.keepers = {job.id: Keeper(job, self) for job in jobs}
+        self.demand = Demand(last=time.monotonic())
         self.session: aiohttp.ClientSession
+        self._watches = watches
+        self._watching: list[asyncio.Task[None]] = []
         self._listeners: list[Listener] = []
         self._change = asyncio.Event()
         self._hurry = False
+        self._ended = False
 
     async def __aenter__(self) -> Fleet:
         # Connections to children are never pooled: a broken one must speak of this life only.
@@ -237,18 +88,35 @@ class Fleet:
     def start(self) -> None:
         for keeper in self.keepers.values():
             keeper.handle(life.Start())
+        for watch in self._watches:
+            name = f"watch-{getattr(watch, '__name__', type(watch).__name__)}"
+            self._watching.append(asyncio.create_task(self._watch(watch), name=name))
+
+    async def _watch(self, watch: Callable[[Fleet], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await watch(self)
+                return
+            except Exception:
+                log.exception("a watch over the workers failed; it begins again")
+                await asyncio.sleep(WATCH_AGAIN_S)
 
     async def stop(self) -> None:
         """The stop ladder for all workers at once: SIGTERM, `term_grace_s`, SIGKILL.
 
         Returns when every process is gone. The caller has drained the gateway before.
         """
-        for keeper in self.keepers.values():
+        self._ended = True
+        for task in self._watching:
+            task.cancel()
+        keepers = list(self.keepers.values())
+        for keeper in keepers:
             keeper.handle(life.Stop())
         if self._hurry:
             self._kill()
-        waiting = [asyncio.ensure_future(keeper.finish()) for keeper in self.keepers.values()]
+        waiting = [asyncio.ensure_future(keeper.finish()) for keeper in keepers]
         try:
+            await asyncio.gather(*self._watching, return_exceptions=True)
             await asyncio.gather(*waiting)
         except asyncio.CancelledError:
             self._kill()
@@ -258,11 +126,137 @@ class Fleet:
     def hurry(self) -> None:
         """From now on, `stop` kills at once (a second Ctrl-C)."""
         self._hurry = True
+        if self._ended:
+            self._kill()
 
     def _kill(self) -> None:
         for keeper in self.keepers.values():
             if keeper.child is not None:
                 keeper.child.kill()
+
+    # Changes ------------------------------------------------------------------------------
+
+    async def cycle(self, worker: str, job: Job | None = None, *, why: str = "restart") -> None:
+        """Drains the worker, ends it and starts it again, as `job` from then on.
+
+        Returns once it is ready. Raises WorkerStartError when it fails, or the fleet stops.
+        """
+        keeper = self.keepers[worker]
+        if job is not None:
+            keeper.job, keeper.larger = job, []
+        await self._again(keeper, why)
+
+    async def _again(self, keeper: Keeper, why: str) -> None:
+        self._refuse_when_ended()
+        generation = keeper.worker.generation
+        keeper.handle(life.Drain(life.Then.RESTART, why))
+        await self._until_ready(keeper, generation + 1)
+
+    async def _until_ready(self, keeper: Keeper, generation: int) -> None:
+        """Raises WorkerStartError when it fails or stops before that life, or a later, is ready."""
+        while True:
+            change = self.next_change()
+            state = keeper.worker.state
+            if keeper.worker.generation >= generation:
+                if state is WorkerState.READY:
+                    return
+                if state in (WorkerState.FAILED, WorkerState.STOPPED):
+                    raise start_error(keeper)
+            elif state is WorkerState.STOPPED:
+                raise start_error(keeper)
+            await change.wait()
+
+    async def add(self, job: Job) -> None:
+        """One more worker. Returns once it is ready; raises WorkerStartError, and the worker is
+        gone again."""
+        self._refuse_when_ended()
+        keeper = self.keepers[job.id] = Keeper(job, self)
+        keeper.handle(life.Start())
+        try:
+            await self._until_ready(keeper, 1)
+        except WorkerStartError:
+            await self.remove(job.id)
+            raise
+
+    async def remove(self, worker: str) -> None:
+        """One worker less, once its requests are over."""
+        keeper = self.keepers[worker]
+        await self._stopped(keeper, "removed")
+        await keeper.finish()
+        self.keepers.pop(worker, None)
+        self.changed()
+
+    async def _stopped(self, keeper: Keeper, why: str) -> None:
+        keeper.handle(life.Drain(life.Then.STOP, why))
+        while keeper.worker.state is not WorkerState.STOPPED:
+            if keeper.worker.comes_back:
+                return  # it was roused meanwhile
+            await self.next_change().wait()
+
+    async def put_to_rest(self, worker: str, rest: Rest) -> None:
+        """Ends the worker once its requests are over; `rouse` brings it back."""
+        self._refuse_when_ended()
+        keeper = self.keepers[worker]
+        keeper.rest = rest
+        await self._stopped(keeper, rest.value)
+
+    def rouse(self, worker: str) -> None:
+        """Starts a worker that rests; nothing happens to another."""
+        keeper = self.keepers[worker]
+        if keeper.rest is not None and not self._ended:
+            keeper.rest = None
+            keeper.handle(life.Drain(life.Then.RESTART, "woken"))
+
+    async def shrink(self, worker: str, where: str) -> bool:
+        """Drains the worker and starts it again with less memory; False where nothing is left to
+        give. Raises WorkerStartError."""
+        keeper = self.keepers[worker]
+        if not keeper.shrink("device" if where == "device" else "host"):
+            return False
+        await self._again(keeper, f"gives up {keeper.job.given_up}")
+        return True
+
+    async def grow(self, worker: str) -> bool:
+        """Drains the worker and starts it again with what it gave up last; False where it lacks
+        nothing. Raises WorkerStartError."""
+        keeper = self.keepers[worker]
+        if not keeper.grow():
+            return False
+        await self._again(keeper, "takes memory back")
+        return True
+
+    def hung(self, worker: str, generation: int, why: str) -> None:
+        """That life neither answers nor works: it is killed, and comes back."""
+        keeper = self.keepers.get(worker)
+        if keeper is not None:
+            keeper.handle(life.Hung(generation, why))
+
+    def _refuse_when_ended(self) -> None:
+        if self._ended:
+            raise WorkerStartError("The swarm is stopping.")
+
+    # What the gateway tells ---------------------------------------------------------------
+
+    def served(self, worker: str, generation: int) -> None:
+        """A request finished on this life of the worker."""
+        keeper = self.keepers.get(worker)
+        if keeper is not None and not keeper.worker.served:
+            keeper.handle(life.Served(generation))
+
+    def drained(self, worker: str, generation: int) -> None:
+        """Nothing runs on this life of a draining worker any more."""
+        keeper = self.keepers.get(worker)
+        if keeper is not None:
+            keeper.handle(life.Drained(generation))
+
+    def wanted(self, in_flight: int, waiting: int) -> None:
+        """So many requests are being answered, so many of them wait for a slot. What sleeps is
+        woken by the first."""
+        self.demand = Demand(in_flight, waiting, time.monotonic())
+        if in_flight and self.is_asleep:
+            for worker, keeper in self.keepers.items():
+                if keeper.rest is Rest.ASLEEP:
+                    self.rouse(worker)
 
     # What others ask ----------------------------------------------------------------------
 
@@ -282,43 +276,51 @@ class Fleet:
         change is missed."""
         return self._change
 
+    @property
+    def is_asleep(self) -> bool:
+        """Whether workers wait for the next request to be started."""
+        return any(keeper.rest is Rest.ASLEEP for keeper in self.keepers.values())
+
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The workers that may take traffic now."""
-        return tuple(
-            _endpoint(keeper)
-            for keeper in self.keepers.values()
-            if keeper.worker.state is WorkerState.READY
-        )
+        return self._those(lambda keeper: keeper.worker.state is WorkerState.READY)
+
+    def draining(self) -> tuple[Endpoint, ...]:
+        """The workers that finish what they have."""
+        return self._those(lambda keeper: keeper.worker.state is WorkerState.DRAINING)
 
     def expected(self) -> tuple[Endpoint, ...]:
         """The workers that take traffic now or will again without anybody's help soon."""
-        gone = (WorkerState.FAILED, WorkerState.STOPPING, WorkerState.STOPPED, WorkerState.DRAINING)
-        return tuple(
-            _endpoint(keeper) for keeper in self.keepers.values() if keeper.worker.state not in gone
-        )
+        return self._those(lambda keeper: keeper.is_expected)
+
+    def _those(self, such: Callable[[Keeper], bool]) -> tuple[Endpoint, ...]:
+        return tuple(view.endpoint(keeper) for keeper in self.keepers.values() if such(keeper))
 
     def states(self) -> dict[str, WorkerState]:
         """What every worker is doing now, by its id."""
         return {worker: keeper.worker.state for worker, keeper in self.keepers.items()}
 
+    def unsound(self) -> str | None:
+        """Why a worker would be left alone for ever; None where all is well."""
+        return next(filter(None, (keeper.unsound() for keeper in self.keepers.values())), None)
+
+    def is_crowded(self) -> bool:
+        """Whether the workers together have spent the swarm's restart budget."""
+        charged = [t for keeper in self.keepers.values() for t in keeper.worker.charged]
+        return is_crowded(self.policy, charged, time.monotonic())
+
     async def status(self) -> tuple[WorkerStatus, ...]:
         """What `lswarm status` shows of each worker; memory is read in a thread (milliseconds)."""
         keepers = list(self.keepers.values())
         pids = [keeper.child.pid if keeper.child else None for keeper in keepers]
-        held = await asyncio.to_thread(lambda: [_memory_of(pid) for pid in pids])
-        return tuple(map(_status, keepers, pids, held))
-
-    def served(self, worker: str, generation: int) -> None:
-        """A request finished on this life of the worker."""
-        keeper = self.keepers.get(worker)
-        if keeper is not None and not keeper.worker.served:
-            keeper.handle(life.Served(generation))
+        held = await asyncio.to_thread(lambda: [view.held_bytes(pid) for pid in pids])
+        return tuple(map(view.status, keepers, held))
 
     async def death_of(self, worker: str, generation: int, within_s: float) -> Death | None:
         """The end of that life, waiting for it up to `within_s` seconds; None if it lives on."""
-        keeper = self.keepers[worker]
+        keeper = self.keepers.get(worker)
         deadline = time.monotonic() + within_s
-        while True:
+        while keeper is not None:
             change = self.next_change()
             for death in keeper.deaths:
                 if death.generation == generation:
@@ -327,6 +329,16 @@ class Fleet:
             if left <= 0:
                 return None
             await _set_within(change, left)
+        return None
+
+
+def start_error(keeper: Keeper) -> WorkerStartError:
+    """With the last words of a worker that could not start."""
+    tail = "\n".join(f"  {line}" for line in keeper.log.tail())
+    return WorkerStartError(
+        f"Worker {keeper.job.id} could not start. The last lines of its log:\n{tail}\n",
+        hint=f"The whole log is in {keeper.log.path}.",
+    )
 
 
 async def _set_within(event: asyncio.Event, within_s: float) -> None:
@@ -337,48 +349,3 @@ async def _set_within(event: asyncio.Event, within_s: float) -> None:
         await asyncio.wait({waiter}, timeout=within_s)
     finally:
         waiter.cancel()
-
-
-def _endpoint(keeper: Keeper) -> Endpoint:
-    job, spec = keeper.job, keeper.spec
-    endpoint = Endpoint(
-        id=job.id,
-        base_url=f"http://{spec.host}:{spec.port}" if spec else "",
-        api_key=job.api_key,
-        slots=job.slots,
-        lanes=job.lanes,
-        ctx=job.ctx,
-        generation=keeper.worker.generation,
-        pool=job.pool,
-        token_bytes=job.token_bytes,
-    )
-    return replace(endpoint, capabilities=spec.capabilities) if spec else endpoint
-
-
-def _status(keeper: Keeper, pid: int | None, held_bytes: int | None) -> WorkerStatus:
-    job, spec, worker = keeper.job, keeper.spec, keeper.worker
-    return WorkerStatus(
-        id=job.id,
-        engine=spec.engine if spec else None,
-        state=worker.state,
-        pid=pid,
-        port=spec.port if spec and pid else None,
-        slots=job.slots,
-        ctx=job.ctx,
-        restarts=worker.restarts,
-        planned_bytes=job.planned_bytes,
-        observed_bytes=keeper.observed.total_bytes if keeper.observed else held_bytes,
-        drift=keeper.observed.drift if keeper.observed else (),
-        device_memory=keeper.device_memory,
-    )
-
-
-def _memory_of(pid: int | None) -> int | None:
-    """PSS where the system tells it, RSS elsewhere; None for no process."""
-    if pid is None:
-        return None
-    try:
-        memory = psutil.Process(pid).memory_full_info()
-    except psutil.Error:
-        return None
-    return int(getattr(memory, "pss", 0) or memory.rss)

@@ -32,6 +32,7 @@ class WorkerLog:
         self._prefix = f"{worker} | "
         self._tail: deque[str] = deque(maxlen=lines)
         self._start: list[str] = []
+        self._life: deque[str] = deque(maxlen=lines)
         self._rest = b""
         self._handler: logging.Handler | None = None
         if path is not None:
@@ -53,11 +54,16 @@ class WorkerLog:
 
     def note(self, text: str) -> None:
         """A line of the supervisor's own."""
-        self._add(f"[supervisor] {text}".encode())
+        self._keep(f"[supervisor] {text}")
 
     def begin(self) -> None:
         """A new life of the worker begins."""
         self._start = []
+        self._life.clear()
+
+    def life(self) -> tuple[str, ...]:
+        """The last lines that the worker itself wrote in this life."""
+        return tuple(self._life)
 
     def start(self) -> tuple[str, ...]:
         """The first lines of this life, at most MAX_START_LINES."""
@@ -80,9 +86,13 @@ class WorkerLog:
 
     def _add(self, line: bytes) -> None:
         text = line.rstrip(b"\r").decode("utf-8", "replace")
-        self._tail.append(text)
+        self._life.append(text)
         if len(self._start) < MAX_START_LINES:
             self._start.append(text)
+        self._keep(text)
+
+    def _keep(self, text: str) -> None:
+        self._tail.append(text)
         if self._handler is not None:
             record = logging.LogRecord("worker", logging.INFO, "", 0, "", None, None)
             record.msg = self._prefix + text

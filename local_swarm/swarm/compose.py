@@ -10,7 +10,7 @@ from local_swarm import hardware
 from local_swarm.budget import observe
 from local_swarm.config import Config
 from local_swarm.consensus import STRATEGIES
-from local_swarm.domain.plan import Observed, WorkerPlan
+from local_swarm.domain.plan import CPU_DEVICE, Observed, WorkerPlan
 from local_swarm.engines import asks_for_vectors, on_devices, printed_sizes
 from local_swarm.gateway.app import GatewaySettings
 from local_swarm.gateway.bodies import BodyLimits
@@ -22,7 +22,7 @@ from local_swarm.gateway.learning import SkillBook
 from local_swarm.gateway.stream import Pace
 from local_swarm.gateway.turns import Served
 from local_swarm.gateway.voted import VotedSettings
-from local_swarm.supervisor.fleet import Job, LogSettings
+from local_swarm.supervisor.job import Job, LogSettings
 from local_swarm.supervisor.restart import RestartPolicy
 from local_swarm.swarm.device_memory import Starts
 from local_swarm.swarm.planning import CHILD_HOST, Prepared
@@ -47,6 +47,7 @@ def _job(prepared: Prepared, worker: WorkerPlan, starts: Starts) -> Job:
         launch=lambda: prepared.spec(worker, free_port()),
         observe=lambda lines: _observed(worker, lines),
         watch=starts.watcher(worker),
+        devices=worker.devices or (CPU_DEVICE,),
     )
 
 
@@ -66,6 +67,7 @@ def restart_policy(config: Config) -> RestartPolicy:
     s = config.supervisor
     return RestartPolicy(
         budget=s.restart_budget,
+        swarm_budget=s.swarm_restart_budget,
         window_s=s.restart_window_s,
         backoff_initial_s=s.backoff_initial_s,
         backoff_max_s=s.backoff_max_s,
@@ -73,6 +75,7 @@ def restart_policy(config: Config) -> RestartPolicy:
         start_timeout_s=s.start_timeout_s,
         term_grace_s=s.term_grace_s,
         half_open_s=s.half_open_s,
+        drain_timeout_s=s.drain_timeout_s,
     )
 
 

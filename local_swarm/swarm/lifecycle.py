@@ -16,10 +16,11 @@ from pathlib import Path
 from local_swarm import sandbox
 from local_swarm.config.paths import Paths, chosen, ensured
 from local_swarm.domain.worker import WorkerState
-from local_swarm.errors import BusyError, Interrupted, SandboxUnavailable, WorkerStartError
+from local_swarm.errors import BusyError, Interrupted, SandboxUnavailable
 from local_swarm.gateway.app import Gateway, listen, serving, url_of
 from local_swarm.supervisor import runfile
-from local_swarm.supervisor.fleet import Fleet, Keeper
+from local_swarm.supervisor.fleet import Fleet, start_error
+from local_swarm.supervisor.keeper import Keeper
 from local_swarm.supervisor.runfile import ProcessId, RunFile
 from local_swarm.swarm.compose import (
     gateway_settings,
@@ -186,7 +187,7 @@ async def _started(fleet: Fleet) -> None:
         if ready and len(ready) + len(hopeless) == len(keepers):
             return
         if len(hopeless) == len(keepers):
-            raise _start_error(hopeless[0])
+            raise start_error(hopeless[0])
         await change.wait()
 
 
@@ -194,14 +195,6 @@ def _is_hopeless(keeper: Keeper) -> bool:
     state, charged = keeper.worker.state, len(keeper.worker.charged)
     return state is not WorkerState.READY and (
         state is WorkerState.FAILED or charged >= FIRST_TRIES
-    )
-
-
-def _start_error(keeper: Keeper) -> WorkerStartError:
-    tail = "\n".join(f"  {line}" for line in keeper.log.tail())
-    return WorkerStartError(
-        f"Worker {keeper.job.id} could not start. The last lines of its log:\n{tail}\n",
-        hint=f"The whole log is in {keeper.log.path}.",
     )
 
 

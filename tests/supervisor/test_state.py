@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from local_swarm.domain.worker import WorkerState
+from local_swarm.domain.worker import Cause, WorkerState
 from local_swarm.supervisor import state as life
 from local_swarm.supervisor.restart import RestartPolicy
 
@@ -14,7 +14,9 @@ POLICY = RestartPolicy(budget=2)
 
 def started() -> life.Worker:
     worker, commands = life.step(life.Worker("w"), life.Start(), POLICY, 0.0)
-    assert commands == (life.Spawn(1), life.Arm(1, POLICY.start_timeout_s))
+    assert commands == (life.Disarm(), life.Spawn(1))
+    worker, commands = life.step(worker, life.Spawned(1), POLICY, 0.1)
+    assert commands == (life.Arm(1, POLICY.start_timeout_s),)
     return worker
 
 
@@ -42,7 +44,7 @@ def test_a_death_right_after_ready_is_not_charged_when_a_request_had_finished() 
 
 
 def test_a_death_before_ready_backs_off_and_the_timer_spawns() -> None:
-    worker, commands = life.step(started(), life.Exited(1, "exit 1", 1.0), POLICY, 0.1)
+    worker, commands = life.step(started(), life.Exited(1, "exit 1", jitter=1.0), POLICY, 0.1)
     assert worker.state is WorkerState.BACKOFF
     assert commands == (life.Arm(1, 0.5),)
     worker, commands = life.step(worker, life.TimerFired(1), POLICY, 0.6)
@@ -62,10 +64,127 @@ def test_too_many_early_deaths_fail_the_worker_and_half_open_tries_again() -> No
     assert worker.state is WorkerState.STARTING
 
 
-def test_a_start_that_takes_too_long_is_killed() -> None:
+def test_a_start_that_takes_too_long_is_killed_and_the_death_says_so() -> None:
     worker, commands = life.step(started(), life.TimerFired(1), POLICY, 200.0)
     assert commands == (life.Kill(),)
     assert worker.state is WorkerState.STARTING
+    assert worker.blame is Cause.TOO_SLOW
+
+
+def test_the_one_try_of_a_failed_worker_is_one() -> None:
+    worker, commands = life.step(started(), life.Exited(1, "x", Cause.BAD_MODEL), POLICY, 1.0)
+    assert worker.state is WorkerState.FAILED
+    worker, _ = life.step(worker, life.TimerFired(1), POLICY, 61.0)
+    worker, commands = life.step(worker, life.Exited(2, "x"), POLICY, 62.0)
+    assert worker.state is WorkerState.FAILED
+    assert commands == (life.Arm(2, POLICY.half_open_s),)
+    worker, _ = life.step(worker, life.TimerFired(2), POLICY, 122.0)
+    worker, _ = life.step(worker, life.Readied(3), POLICY, 123.0)
+    worker, _ = life.step(worker, life.Exited(3, "x"), POLICY, 130.0)
+    assert worker.state is WorkerState.STARTING
+    worker, _ = life.step(worker, life.Exited(4, "x"), POLICY, 131.0)
+    assert worker.state is WorkerState.BACKOFF  # useful service closed the matter
+
+
+def test_a_worker_that_became_smaller_comes_back_uncharged() -> None:
+    death = life.Exited(1, "signal 9", Cause.OUT_OF_MEMORY, smaller=True)
+    worker, commands = life.step(ready(), death, POLICY, 20.0)
+    assert worker.state is WorkerState.BACKOFF
+    assert worker.charged == ()
+    assert commands == (life.Arm(1, POLICY.backoff_initial_s),)
+
+
+def test_a_restart_drains_ends_and_begins_the_next_life() -> None:
+    worker, commands = life.step(ready(), life.Drain(life.Then.RESTART), POLICY, 2.0)
+    assert worker.state is WorkerState.DRAINING
+    assert worker.comes_back
+    assert commands == (life.Arm(1, POLICY.drain_timeout_s),)
+    worker, commands = life.step(worker, life.Drained(1), POLICY, 3.0)
+    assert worker.state is WorkerState.STOPPING
+    assert worker.blame is Cause.ASKED
+    assert commands == (life.Terminate(), life.Arm(1, POLICY.term_grace_s))
+    worker, commands = life.step(worker, life.Exited(1, "exit 0"), POLICY, 3.1)
+    assert worker.state is WorkerState.STARTING
+    assert worker.charged == ()
+    assert commands == (life.Disarm(), life.Spawn(2))
+
+
+def test_a_drain_that_takes_too_long_is_ended() -> None:
+    worker, _ = life.step(ready(), life.Drain(life.Then.RESTART), POLICY, 2.0)
+    worker, commands = life.step(worker, life.TimerFired(1), POLICY, 62.0)
+    assert worker.state is WorkerState.STOPPING
+    assert life.Terminate() in commands
+    assert worker.then is life.Then.RESTART
+
+
+def test_a_worker_that_dies_while_draining_is_restarted_or_stopped_as_was_asked() -> None:
+    for then, state in ((life.Then.RESTART, "starting"), (life.Then.STOP, "stopped")):
+        worker, _ = life.step(ready(), life.Drain(then), POLICY, 2.0)
+        worker, _ = life.step(worker, life.Exited(1, "signal 9"), POLICY, 2.1)
+        assert worker.state.value == state
+
+
+@pytest.mark.parametrize("state", ["pending", "backoff", "failed", "stopped"])
+def test_a_restart_of_a_worker_without_a_process_starts_it_with_a_clean_slate(state: str) -> None:
+    worker = life.Worker("w", WorkerState(state), generation=3, charged=(1.0, 2.0))
+    worker, commands = life.step(worker, life.Drain(life.Then.RESTART), POLICY, 2.0)
+    assert worker.state is WorkerState.STARTING
+    assert worker.charged == ()
+    assert commands == (life.Disarm(), life.Spawn(4))
+
+
+def test_a_stop_wins_over_a_restart() -> None:
+    worker, _ = life.step(ready(), life.Drain(life.Then.RESTART), POLICY, 2.0)
+    worker, _ = life.step(worker, life.Drained(1), POLICY, 2.1)
+    worker, _ = life.step(worker, life.Stop(), POLICY, 2.2)
+    worker, _ = life.step(worker, life.Exited(1, "exit 0"), POLICY, 2.3)
+    assert worker.state is WorkerState.STOPPED
+
+
+def test_a_hung_worker_is_killed_at_once_and_its_death_counts() -> None:
+    worker, commands = life.step(ready(), life.Hung(1, "no work for 30 s"), POLICY, 1.5)
+    assert worker.state is WorkerState.STOPPING
+    assert worker.comes_back
+    assert commands == (life.Disarm(), life.Kill())
+    worker, _ = life.step(worker, life.Exited(1, "signal 9"), POLICY, 1.6)
+    assert worker.state is WorkerState.BACKOFF
+    assert worker.charged == (1.6,)
+
+
+def test_a_worker_that_hangs_while_it_drains_ends_as_it_was_asked_to() -> None:
+    worker, _ = life.step(ready(), life.Drain(life.Then.STOP), POLICY, 2.0)
+    worker, commands = life.step(worker, life.Hung(1, "why"), POLICY, 2.5)
+    assert life.Kill() in commands
+    worker, _ = life.step(worker, life.Exited(1, "signal 9"), POLICY, 2.6)
+    assert worker.state is WorkerState.STOPPED
+
+
+@pytest.mark.parametrize("state", list(WorkerState))
+@pytest.mark.parametrize(
+    "event",
+    [
+        life.Start(),
+        life.Spawned(1),
+        life.Readied(1),
+        life.Served(1),
+        life.Exited(1, "x"),
+        life.Hung(1, "x"),
+        life.TimerFired(1),
+        life.Drain(),
+        life.Drain(life.Then.RESTART),
+        life.Drained(1),
+        life.Stop(),
+    ],
+    ids=str,
+)
+def test_every_event_has_an_answer_in_every_state(state: WorkerState, event: life.Event) -> None:
+    """Another state, the same, or an error that tells the story; never anything else."""
+    worker = life.Worker("w", state, generation=1, story=("0.000 its story",))
+    try:
+        after, _ = life.step(worker, event, POLICY, 1.0)
+    except life.IllegalTransition as error:
+        after = error.worker
+    assert isinstance(after.state, WorkerState)
 
 
 def test_stop_is_a_ladder_that_ends_in_stopped() -> None:
@@ -125,6 +244,18 @@ class Lives(RuleBasedStateMachine):
     @rule()
     def drain(self) -> None:
         self._step(life.Drain())
+
+    @rule()
+    def restart(self) -> None:
+        self._step(life.Drain(life.Then.RESTART))
+
+    @rule()
+    def drained(self) -> None:
+        self._step(life.Drained(self.worker.generation))
+
+    @rule()
+    def hang(self) -> None:
+        self._step(life.Hung(self.worker.generation, "hung"))
 
     @rule()
     def ready(self) -> None:

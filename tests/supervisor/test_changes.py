@@ -1,0 +1,202 @@
+"""Workers that are restarted, added, removed and put to rest while the fleet runs."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import signal
+
+import pytest
+
+from local_swarm.domain.worker import WorkerState
+from local_swarm.errors import WorkerStartError
+from local_swarm.supervisor.fleet import Fleet
+from local_swarm.supervisor.job import Job, Where
+from local_swarm.supervisor.keeper import Rest
+from tests.swarms import PATIENCE_S, QUICK, Shape, fleet_of, states, until
+
+
+async def drained(fleet: Fleet) -> None:
+    """What the gateway does: says that draining workers have nothing left."""
+    while True:
+        change = fleet.next_change()
+        for endpoint in fleet.draining():
+            fleet.drained(endpoint.id, endpoint.generation)
+        await change.wait()
+
+
+def within(work):
+    return asyncio.wait_for(work, PATIENCE_S)
+
+
+@pytest.fixture
+async def fleet():
+    async with fleet_of(Shape(workers=2)) as fleet:
+        draining = asyncio.create_task(drained(fleet))
+        yield fleet
+        draining.cancel()
+
+
+async def test_a_cycled_worker_is_another_process_and_not_charged(fleet: Fleet) -> None:
+    before = fleet.keepers["w0"].child.pid
+    await within(fleet.cycle("w0"))
+    keeper = fleet.keepers["w0"]
+    assert keeper.child.pid != before
+    assert keeper.worker.charged == ()
+    assert keeper.crashes == 0
+    assert states(fleet) == [WorkerState.READY] * 2
+
+
+async def test_a_cycle_may_change_what_the_worker_is(fleet: Fleet) -> None:
+    job = dataclasses.replace(Shape(slots=2).job(0), id="w0")
+    await within(fleet.cycle("w0", job))
+    assert {e.id: e.slots for e in fleet.endpoints()} == {"w0": 2, "w1": 4}
+
+
+async def test_what_a_worker_will_be_is_not_told_before_it_is(fleet: Fleet) -> None:
+    fleet.keepers["w0"].job = dataclasses.replace(Shape(slots=2).job(0), id="w0")
+    assert {e.id: e.slots for e in fleet.endpoints()} == {"w0": 4, "w1": 4}
+
+
+async def test_a_draining_worker_takes_nothing_and_is_expected_back(fleet: Fleet) -> None:
+    fleet.next_change()
+    cycle = asyncio.create_task(fleet.cycle("w0"))
+    await until(fleet, lambda: fleet.states()["w0"] is not WorkerState.READY)
+    assert [e.id for e in fleet.endpoints()] == ["w1"]
+    assert {e.id for e in fleet.expected()} == {"w0", "w1"}
+    await within(cycle)
+
+
+async def test_workers_are_added_and_removed(fleet: Fleet) -> None:
+    await within(fleet.add(Shape().job(7)))
+    assert {e.id for e in fleet.endpoints()} == {"w0", "w1", "w7"}
+    await within(fleet.remove("w7"))
+    assert {e.id for e in fleet.endpoints()} == {"w0", "w1"}
+    assert "w7" not in fleet.keepers
+
+
+async def test_a_worker_that_cannot_be_added_is_gone_again(fleet: Fleet) -> None:
+    with pytest.raises(WorkerStartError, match="w7 could not start"):
+        await within(fleet.add(Shape(script={"start_exit": 3}).job(7)))
+    assert set(fleet.keepers) == {"w0", "w1"}
+
+
+async def test_what_sleeps_is_expected_and_woken_by_the_first_request(fleet: Fleet) -> None:
+    for worker in ("w0", "w1"):
+        await within(fleet.put_to_rest(worker, Rest.ASLEEP))
+    assert fleet.is_asleep
+    assert fleet.endpoints() == ()
+    assert len(fleet.expected()) == 2
+    assert (await fleet.status())[0].reason == "asleep: it wakes with the next request"
+    fleet.wanted(0, 0)
+    assert fleet.is_asleep
+    fleet.wanted(1, 1)
+    await until(fleet, lambda: len(fleet.endpoints()) == 2)
+    assert not fleet.is_asleep
+
+
+async def test_what_rests_for_memory_is_not_expected_back(fleet: Fleet) -> None:
+    await within(fleet.put_to_rest("w0", Rest.MEMORY))
+    assert [e.id for e in fleet.expected()] == ["w1"]
+    fleet.wanted(1, 1)
+    assert fleet.states()["w0"] is WorkerState.STOPPED
+    fleet.rouse("w0")
+    await until(fleet, lambda: len(fleet.endpoints()) == 2)
+
+
+def giving(job: Job) -> Job:
+    """With two slots to give up, one at a time."""
+
+    def shrink(where: Where) -> Job | None:
+        slots = job.slots - 1
+        smaller = dataclasses.replace(job, slots=slots, given_up=f"slots but {slots}")
+        return giving(smaller) if slots >= 2 else None
+
+    return dataclasses.replace(job, shrink=shrink)
+
+
+async def test_a_worker_gives_memory_up_step_by_step_and_takes_it_back(fleet: Fleet) -> None:
+    await within(fleet.cycle("w0", giving(Shape(slots=4).job(0))))
+    assert await within(fleet.shrink("w0", "host"))
+    assert await within(fleet.shrink("w0", "host"))
+    assert not await within(fleet.shrink("w0", "host"))
+    assert fleet.endpoints()[0].slots == 2
+    assert (await fleet.status())[0].reduced == "slots but 2"
+    assert await within(fleet.grow("w0"))
+    assert fleet.endpoints()[0].slots == 3
+    assert await within(fleet.grow("w0"))
+    assert not await within(fleet.grow("w0"))
+    assert (await fleet.status())[0].reduced is None
+
+
+async def test_a_worker_that_was_killed_for_memory_comes_back_smaller() -> None:
+    kills = [0]
+    job = giving(Shape(slots=4).job(0))
+    async with Fleet([job], QUICK, run_token="t", oom_kills=lambda: kills[0]) as fleet:
+        fleet.start()
+        await until(fleet, lambda: bool(fleet.endpoints()))
+        kills[0] += 1
+        os.kill(fleet.keepers["w0"].child.pid, signal.SIGKILL)
+        await until(fleet, lambda: bool(fleet.keepers["w0"].deaths))
+        await until(fleet, lambda: bool(fleet.endpoints()))
+        (endpoint,) = fleet.endpoints()
+        assert endpoint.slots == 3
+        assert fleet.keepers["w0"].deaths[0].cause == "signal 9, out of memory"
+
+
+async def test_nothing_is_changed_in_a_fleet_that_stops() -> None:
+    async with fleet_of(Shape()) as fleet:
+        await fleet.stop()
+        with pytest.raises(WorkerStartError):
+            await fleet.cycle("w0")
+        with pytest.raises(WorkerStartError):
+            await fleet.add(Shape().job(1))
+        fleet.rouse("w0")
+        assert states(fleet) == [WorkerState.STOPPED]
+
+
+async def test_a_change_under_way_ends_when_the_fleet_stops() -> None:
+    async with fleet_of(Shape()) as fleet:
+        cycle = asyncio.create_task(fleet.cycle("w0"))  # nobody says that it is drained
+        await until(fleet, lambda: bool(fleet.draining()))
+    with pytest.raises(WorkerStartError):
+        await within(cycle)
+
+
+async def test_workers_on_one_device_start_one_after_the_other() -> None:
+    shape = Shape(workers=3, script={"load_s": 0.1})
+    most = 0
+    async with fleet_of(shape, wait_ready=False) as fleet:
+
+        def count() -> None:
+            nonlocal most
+            loading = [k for k in fleet.keepers.values() if k.child and not k.worker.ready_since]
+            most = max(most, len(loading))
+
+        fleet.subscribe(count)
+        await until(fleet, lambda: len(fleet.endpoints()) == 3)
+    assert most == 1
+
+
+async def test_a_watch_that_fails_begins_again_and_ends_with_the_fleet(monkeypatch) -> None:
+    monkeypatch.setattr("local_swarm.supervisor.fleet.WATCH_AGAIN_S", 0.0)
+    begun = asyncio.Semaphore(0)
+
+    async def watch(fleet: Fleet) -> None:
+        begun.release()
+        raise RuntimeError("a bug")
+
+    async with Fleet([], QUICK, run_token="t", watches=[watch]) as fleet:
+        fleet.start()
+        for _ in range(3):
+            await within(begun.acquire())
+    assert [t.get_name() for t in asyncio.all_tasks() if t.get_name().startswith("watch")] == []
+
+
+async def test_a_fleet_knows_whether_something_would_be_left_alone(fleet: Fleet) -> None:
+    assert fleet.unsound() is None
+    keeper = fleet.keepers["w0"]
+    keeper.worker = dataclasses.replace(keeper.worker, state=WorkerState.BACKOFF)
+    assert fleet.unsound() == "w0 is in backoff and nothing will wake it"
+    keeper.worker = dataclasses.replace(keeper.worker, state=WorkerState.READY)
