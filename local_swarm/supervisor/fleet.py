@@ -243,6 +243,12 @@ class Fleet:
         if keeper is not None and not keeper.worker.served:
             keeper.handle(life.Served(generation))
 
+    def heard(self, worker: str) -> None:
+        """Something of an answer has come from the worker."""
+        keeper = self.keepers.get(worker)
+        if keeper is not None:
+            keeper.heard += 1
+
     def drained(self, worker: str, generation: int) -> None:
         """Nothing runs on this life of a draining worker any more."""
         keeper = self.keepers.get(worker)

@@ -61,6 +61,7 @@ class Keeper:
         self.life: Life | None = None
         self.deaths: list[Death] = []
         self.crashes = 0
+        self.heard = 0  # grows with whatever the gateway gets from it
         self.rest: Rest | None = None
         self.larger: list[Job] = []  # what it was before it gave memory up, the latest last
         settings = fleet.logs
