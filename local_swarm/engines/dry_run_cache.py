@@ -6,28 +6,37 @@ that knows nothing: it never fails anybody.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from local_swarm.domain.plan import MemoryPart, WorkerPlan
 from local_swarm.engines.base import Engine
 from local_swarm.engines.dry_run import ANY_PORT, HOST, TIMEOUT_S, dry_run
 from local_swarm.engines.printed import on_devices
+from local_swarm.storage import Damaged, Newer, decode, encode, make_directory, replace_file, sweep
 
-FORMAT = 2  # changes when what is kept, or how it is read from the engine, changes
+FORMAT = 3  # changes when what is kept, or how it is read from the engine, changes
 HEAD_BYTES = 1 << 20
 MAX_ENTRIES = 200
 REFUSAL_KEPT_S = 3600.0
+WRITTEN_WITHIN_S = 3600.0  # what is older and still being written belongs to a killed program
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    asked_at: float  # seconds since 1970
+    parts: tuple[MemoryPart, ...]
+
+    def __post_init__(self) -> None:
+        if any(part.bytes < 0 for part in self.parts):
+            raise ValueError("no part takes less than nothing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +50,29 @@ class DryRunCache:
     def get(self, key: str) -> tuple[MemoryPart, ...] | None:
         """None where the answer is not known, empty where the engine would not give one.
 
-        Blocks for the reading of one small file.
+        Blocks for the reading of one small file. One that is damaged is removed, with a warning.
         """
+        file = self._file(key)
         try:
-            kept = json.loads(self._file(key).read_bytes())
-            parts, asked_at = _parts(kept["parts"]), float(kept["asked_at"])
+            kept = decode(file.read_bytes(), _Kept, FORMAT)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-            log.debug("the dry run kept as %s cannot be used: %s", key, error)
+        except Damaged as error:
+            log.warning("a dry run kept in %s cannot be used: %s; it is asked anew", file, error)
+            self._remove(file)
             return None
-        refused_long_ago = not parts and not (0 <= self.now() - asked_at < REFUSAL_KEPT_S)
-        return None if refused_long_ago else parts
+        except (OSError, Newer) as error:
+            log.debug("a dry run kept in %s cannot be used: %s", file, error)
+            return None
+        refused_long_ago = not kept.parts and not (0 <= self.now() - kept.asked_at < REFUSAL_KEPT_S)
+        return None if refused_long_ago else kept.parts
 
     def put(self, key: str, parts: Sequence[MemoryPart]) -> None:
         """Blocks for the writing of one small file."""
-        kept = {"asked_at": self.now(), "parts": [astuple(part) for part in parts]}
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            _write(self._file(key), json.dumps(kept).encode())
+            make_directory(self.directory)
+            sweep(self.directory, older_than_s=WRITTEN_WITHIN_S)
+            replace_file(self._file(key), encode(_Kept(self.now(), tuple(parts)), FORMAT))
             self._prune()
         except OSError as error:
             log.debug("a dry run could not be kept in %s: %s", self.directory, error)
@@ -69,6 +82,12 @@ class DryRunCache:
         files = [(entry.stat().st_mtime_ns, entry) for entry in self.directory.glob("*.json")]
         for _, entry in sorted(files)[: -self.most]:
             entry.unlink(missing_ok=True)
+
+    def _remove(self, file: Path) -> None:
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            log.debug("%s cannot be removed: %s", file, error)
 
     def _file(self, key: str) -> Path:
         return self.directory / f"{key}.json"
@@ -141,29 +160,3 @@ def program_identity(path: str) -> str | None:
         log.debug("the engine has no identity: %s", error)
         return None
     return f"{path} {found.st_size} {found.st_mtime_ns}"
-
-
-def _parts(kept: object) -> tuple[MemoryPart, ...]:
-    """Raises TypeError or ValueError for what no `put` has written."""
-    if not isinstance(kept, list):
-        raise TypeError("the parts are no list")
-    return tuple(_part(*item) for item in kept)
-
-
-def _part(device: object, kind: object, size: object) -> MemoryPart:
-    if not (isinstance(device, str) and isinstance(kind, str) and type(size) is int and size >= 0):
-        raise ValueError(f"no part of memory: {device!r}, {kind!r}, {size!r}")
-    return MemoryPart(device, kind, size)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """All of it or nothing, whoever else writes or reads."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise

@@ -10,6 +10,7 @@ import pytest
 from local_swarm.domain.launch import LaunchSpec
 from local_swarm.domain.plan import MemoryPart, WorkerPlan
 from local_swarm.engines.dry_run_cache import (
+    FORMAT,
     REFUSAL_KEPT_S,
     DryRunCache,
     cache_key,
@@ -71,22 +72,48 @@ def test_an_answer_does_not_grow_old(cache: DryRunCache, clock: Clock) -> None:
         b"\xff\xfe",
         b"[]",
         b"{}",
-        b'{"asked_at": 0}',
-        b'{"asked_at": null, "parts": []}',
-        b'{"asked_at": 0, "parts": 3}',
-        b'{"asked_at": 0, "parts": null}',
-        b'{"asked_at": 0, "parts": [["cpu", "kv"]]}',
-        b'{"asked_at": 0, "parts": [["cpu", "kv", -1]]}',
-        b'{"asked_at": 0, "parts": [["cpu", "kv", "1"]]}',
+        b'{"asked_at": 0, "parts": []}',
+        b'{"version": 2, "asked_at": 0, "parts": []}',
+        b'{"version": 3, "asked_at": 0}',
+        b'{"version": 3, "asked_at": null, "parts": []}',
+        b'{"version": 3, "asked_at": 0, "parts": 3}',
+        b'{"version": 3, "asked_at": 0, "parts": [{"device": "cpu", "kind": "kv"}]}',
+        b'{"version": 3, "asked_at": 0, "parts": [{"device": "cpu", "kind": "kv", "bytes": -1}]}',
+        b'{"version": 3, "asked_at": 0, "parts": [{"device": "cpu", "kind": "kv", "bytes": "1"}]}',
         b"[" * 100_000,
     ],
 )
-def test_what_cannot_be_understood_is_not_known(cache: DryRunCache, content: bytes) -> None:
+def test_what_cannot_be_understood_is_removed_with_a_warning(
+    cache: DryRunCache, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert FORMAT == 3
     cache.put("a", PARTS)
     (cache.directory / "a.json").write_bytes(content)
     assert cache.get("a") is None
+    assert not list(cache.directory.iterdir())
+    assert cache.get("a") is None
+    assert len(caplog.records) == 1
     cache.put("a", PARTS)
     assert cache.get("a") == PARTS
+
+
+def test_what_a_later_program_keeps_is_left_to_it(cache: DryRunCache) -> None:
+    cache.put("a", PARTS)
+    file = cache.directory / "a.json"
+    content = b'{"version": 4}'
+    file.write_bytes(content)
+    assert cache.get("a") is None
+    assert file.read_bytes() == content
+
+
+def test_what_a_killed_program_was_writing_is_removed(cache: DryRunCache) -> None:
+    cache.directory.mkdir()
+    left, new = cache.directory / ".a.json.x.part", cache.directory / ".b.json.y.part"
+    for path in (left, new):
+        path.write_bytes(b"half")
+    os.utime(left, (1, 1))
+    cache.put("a", PARTS)
+    assert sorted(path.name for path in cache.directory.iterdir()) == [new.name, "a.json"]
 
 
 def test_a_place_that_cannot_be_written_is_no_fault(tmp_path: Path) -> None:
