@@ -21,6 +21,7 @@ class Capabilities:
     metrics: bool = True
     tokens: bool = True  # it counts a chat's tokens, and knows /tokenize and /apply-template
     cancellation: bool = True  # closing a streamed connection stops the work
+    slot_files: bool = True  # it writes a slot's prompt to a file, and reads it again
     # What a plan must know.
     parallel: bool = True  # a worker can have several slots
     prompt_cache: bool = True  # prompts and checkpoints of slots are kept in RAM
@@ -29,10 +30,20 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotFiles:
+    """The directory in which a worker keeps what its slots hold, for lives of the same `identity`:
+    the same engine with the same model and settings."""
+
+    directory: str
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
 class LaunchSpec:
     """argv, what to add to the environment, and how to see that it is ready.
 
     Secrets travel in `env`, never in `argv`. Readiness is a 200 from GET `ready_path`.
+    `slot_files` is None where its slots cannot be saved.
     """
 
     engine: str
@@ -42,3 +53,4 @@ class LaunchSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     ready_path: str = "/health"
     capabilities: Capabilities = field(default_factory=Capabilities)
+    slot_files: SlotFiles | None = None

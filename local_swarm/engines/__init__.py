@@ -13,6 +13,7 @@ from local_swarm.engines.environment import is_pinnable
 from local_swarm.engines.extra_args import asks_for_ranks, asks_for_vectors
 from local_swarm.engines.printed import on_devices, printed_sizes
 from local_swarm.engines.registry import ENGINES, choose
+from local_swarm.engines.slot_files import slot_file_bytes, with_slot_files
 
 __all__ = [
     "ENGINES",
@@ -24,4 +25,6 @@ __all__ = [
     "is_pinnable",
     "on_devices",
     "printed_sizes",
+    "slot_file_bytes",
+    "with_slot_files",
 ]

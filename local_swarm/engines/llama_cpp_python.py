@@ -36,6 +36,7 @@ CAPABILITIES = Capabilities(
     tools=False,  # the template sees them, but nothing reads calls out of the answer
     metrics=False,
     tokens=False,
+    slot_files=False,
     parallel=False,
     prompt_cache=False,
     experts_in_ram=False,

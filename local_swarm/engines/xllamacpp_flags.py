@@ -8,6 +8,7 @@ the planner checks flags with it, the runner applies them.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ def _planned(table: Table) -> None:
     table.value("--threads-http", "n_threads_http", int)
     table.switch("--metrics", "endpoint_metrics")
     table.switch("--slots", "endpoint_slots")
+    # The engine puts a file's name behind it as it is.
+    table.value("--slot-save-path", "slot_save_path", lambda word: os.path.join(word, ""))
     table.switch("--no-cache-idle-slots", "cache_idle_slots", False)
     table.switch("--jinja", "use_jinja")
     table.switch("--no-webui --no-ui", "ui", False)

@@ -38,11 +38,12 @@ def make_params(xl: Any, argv: Sequence[str]) -> Any:
         parsed = flags.parse(argv)
         params = xl.CommonParams()
         params.endpoint_slots = False
+        params.slot_save_path = ""
         flags.apply(xl, params, parsed)
     except FlagError as error:
         fail(2, str(error))
     params.ui = params.endpoint_props = params.ui_mcp_proxy = False
-    params.slot_save_path = params.media_path = ""
+    params.media_path = ""
     params.server_tools = []
     key = os.environ.pop("LLAMA_API_KEY", "")
     params.api_keys = [key] if key else []

@@ -253,7 +253,7 @@ class Fleet:
         """Nothing runs on this life of a draining worker any more."""
         keeper = self.keepers.get(worker)
         if keeper is not None:
-            keeper.handle(life.Drained(generation))
+            keeper.drained(generation)
 
     def wanted(self, in_flight: int, waiting: int) -> None:
         """So many requests are being answered, so many of them wait for a slot. What sleeps is

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -48,13 +48,26 @@ class Shrink(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class JobMemory:
+    """What of a worker's planned bytes lies where: in RAM (`host_bytes`, without the weights that
+    are mapped there, which are `mapped_bytes`), and on each device with memory of its own. Of the
+    former, `cache_bytes` are for cached prompts."""
+
+    host_bytes: int = 0
+    mapped_bytes: int = 0
+    cache_bytes: int = 0
+    on_devices: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One worker to keep alive: its name, its slots, and how to launch it.
 
     `pool` and `token_bytes` are for its `Endpoint`. `watch` gives a watch for each life; None where
-    there is nothing to measure. `devices` are those it starts on, `host_bytes` what of
-    `planned_bytes` lies in RAM. `given_up` says what it lacks of its plan, "" for nothing.
-    `keeps_slots`: a planned restart keeps the prompts in its slots, as files.
+    there is nothing to measure. `devices` are those it starts on, `memory` tells where its
+    `planned_bytes` lie. `given_up` says what it lacks of its plan, "" for nothing. `slot_bytes` is
+    the most that a slot takes as a file; a planned restart keeps the prompts in the worker's slots
+    so, 0: it does not.
     """
 
     id: str
@@ -69,10 +82,10 @@ class Job:
     observe: Observer = lambda lines: None
     watch: Callable[[], StartWatch] | None = None
     devices: tuple[str, ...] = (CPU_DEVICE,)
-    host_bytes: int = 0
+    memory: JobMemory = field(default_factory=JobMemory)
     shrink: Shrink = lambda where: None
     given_up: str = ""
-    keeps_slots: bool = False
+    slot_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

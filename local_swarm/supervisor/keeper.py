@@ -17,6 +17,7 @@ from local_swarm.supervisor import state as life
 from local_swarm.supervisor.causes import NOT_RUN_CODE, Exit, diagnose
 from local_swarm.supervisor.gate import Turn
 from local_swarm.supervisor.job import Job, StartWatch, Where
+from local_swarm.supervisor.kept_slots import KeptSlot, forget, restore, save
 from local_swarm.supervisor.logs import WorkerLog
 from local_swarm.supervisor.process import ChildProcess, spawn
 from local_swarm.supervisor.readiness import wait_ready
@@ -74,6 +75,8 @@ class Keeper:
             backups=settings.backups,
         )
         self._fleet = fleet
+        self._kept: tuple[KeptSlot, ...] = ()
+        self._saving = False
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -139,10 +142,44 @@ class Keeper:
         self.job = self.larger.pop()
         return True
 
+    def drained(self, generation: int) -> None:
+        """Nothing runs on that life any more. Where it will come back, its slots are kept first."""
+        here = self.worker.state is WorkerState.DRAINING and generation == self.worker.generation
+        if not here or self._saving:
+            return
+        comes_back = self.worker.then is life.Then.RESTART or self.rest is not None
+        if self.running.slot_bytes and comes_back:
+            self._saving = True
+            self.do(self._save_slots(generation), f"save-{self.job.id}-{generation}")
+        else:
+            self.handle(life.Drained(generation))
+
+    async def _save_slots(self, generation: int) -> None:
+        job, spec = self.running, self.spec
+        assert spec is not None
+        slots, session = range(job.slots), self._fleet.session
+        try:
+            self._kept = await save(session, spec, job.api_key, slots, slot_bytes=job.slot_bytes)
+        finally:
+            self._saving = False
+            self.handle(life.Drained(generation))
+
+    async def _restore_slots(self, generation: int, present: Life) -> None:
+        kept, self._kept = self._kept, ()
+        if kept and present.spec is not None:
+            self.handle(life.Spawned(generation))  # the time to start begins anew
+            await restore(self._fleet.session, present.spec, present.job.api_key, kept)
+
+    async def _forget_slots(self) -> None:
+        kept, self._kept = self._kept, ()
+        if kept:
+            await asyncio.to_thread(forget, kept)
+
     async def finish(self) -> None:
         """Waits until the worker's tasks are over."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
+        await self._forget_slots()
         self._disarm()
         self.log.close()
 
@@ -231,6 +268,7 @@ class Keeper:
         present.observed = present.job.observe(self.log.start())
         for drift in present.observed.drift if present.observed else ():
             log.warning("allocated other than planned", worker=self.job.id, **asdict(drift))
+        await self._restore_slots(generation, present)
         self.handle(life.Readied(generation))
 
     async def _mourn(
@@ -249,6 +287,7 @@ class Keeper:
         self.deaths = [*self.deaths, death][-KEPT_DEATHS:]
         smaller = False
         if death.kind is not Cause.ASKED:
+            await self._forget_slots()
             self.crashes += 1
             smaller = self._made_smaller(death)
         crowded, jitter = self._fleet.is_crowded(), random.random()

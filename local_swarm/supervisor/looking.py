@@ -29,9 +29,9 @@ MOVING = ("id_task", "n_prompt_tokens", "n_prompt_tokens_processed", "n_decoded"
 """What of a slot of llama-server's /slots changes while it works."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Watcher:
-    """A watch for `Fleet(watches=...)`."""
+    """A watch for `Fleet(watches=...)`. `limits` may be replaced while it runs."""
 
     limits: Limits
     every_s: float = EVERY_S

@@ -57,6 +57,11 @@ def hide(*secrets: str) -> None:
     _redaction.hide(*secrets)
 
 
+def redacted(text: str) -> str:
+    """The text without the secrets that lines must not show."""
+    return _redaction.text(text)
+
+
 def configure(
     *,
     level: str = "info",

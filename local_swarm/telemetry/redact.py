@@ -50,15 +50,16 @@ class Redaction:
         if value is None or isinstance(value, (bool, int, float)):
             return value
         if isinstance(value, str):
-            return self._text(value)
+            return self.text(value)
         if depth < _DEEPEST and isinstance(value, Mapping):
             items = value.items()
-            return {self._text(str(key)): self._field(key, item, depth + 1) for key, item in items}
+            return {self.text(str(key)): self._field(key, item, depth + 1) for key, item in items}
         if depth < _DEEPEST and isinstance(value, (list, tuple, set, frozenset)):
             return [self._value(item, depth + 1) for item in value]
-        return self._text(repr(value))
+        return self.text(repr(value))
 
-    def _text(self, text: str) -> str:
+    def text(self, text: str) -> str:
+        """Without known secrets and credentials."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         return _CREDENTIALS.sub(rf"\1 {HIDDEN}", text)

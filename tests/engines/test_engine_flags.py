@@ -8,7 +8,7 @@ import pytest
 
 from local_swarm.domain.model import Purpose
 from local_swarm.domain.plan import DRAFT_TOKENS, WorkerPlan
-from local_swarm.engines import extra_args
+from local_swarm.engines import extra_args, slot_files
 from local_swarm.engines.environment import VISIBLE, is_pinnable, pin, worker_environment
 from local_swarm.engines.flags import plan_flags
 from local_swarm.engines.xllamacpp_flags import FLAGS
@@ -408,7 +408,7 @@ def test_the_runner_knows_no_flag_that_nobody_may_say(worker: WorkerPlan) -> Non
     """A row that no plan emits and no user may pass is a row too many."""
     changes = {"cpu_moe_layers": 1, "tensor_split": (1.0,)}
     here = flags(worker, **changes, mmproj="p", draft="d", kv_unified=True, repack=True)
-    said = {*here, *flags(worker, mmproj="p", devices=("CUDA0",))}
+    said = {*here, *flags(worker, mmproj="p", devices=("CUDA0",)), slot_files.FLAG}
     for row in FLAGS.values():
         assert said & set(row.names) or any(is_open(name) for name in row.names), row.names
 
