@@ -18,6 +18,7 @@
     fitting, lineup   all offers of one model; the models to choose from
     fit            walks models and ways to run them, and picks
     explain        the sentences that say why
+    rungs, smaller   how a worker that memory was too short for gives things up
     drift          what was planned against what the engine printed
 
 Figures are those of llama.cpp as vendored in llama-cpp-python 0.3.36. What must be asked of an
@@ -32,6 +33,8 @@ from local_swarm.budget.fit import choose, plan
 from local_swarm.budget.lineup import Candidate
 from local_swarm.budget.placement import Share, Target, place
 from local_swarm.budget.pricing import Answers, Beside, setting_of, unsure
+from local_swarm.budget.rungs import Smaller, Where
+from local_swarm.budget.smaller import smaller
 from local_swarm.budget.wishes import Wishes
 
 __all__ = [
@@ -41,7 +44,9 @@ __all__ = [
     "Estimate",
     "Setting",
     "Share",
+    "Smaller",
     "Target",
+    "Where",
     "Wishes",
     "choose",
     "estimate",
@@ -49,6 +54,7 @@ __all__ = [
     "place",
     "plan",
     "setting_of",
+    "smaller",
     "unsure",
     "why_no_draft",
 ]

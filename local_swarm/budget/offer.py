@@ -200,7 +200,7 @@ class Maker:
             placed = replace(
                 self._at(worker, placement),
                 id=f"w{number}",
-                threads=self._threads(placement, len(placements)),
+                threads=self.threads(placement, len(placements)),
             )
             workers.append(self._with_parts(placed, placement.group, first=not number))
         return self._offer(layout, tuple(placement.group for placement in placements), workers)
@@ -242,7 +242,8 @@ class Maker:
     def _is_whole(self, placement: Placement) -> bool:
         return placement.gpu_layers >= self.all_layers and not placement.cpu_moe_layers
 
-    def _threads(self, placement: Placement, workers: int) -> int:
+    def threads(self, placement: Placement, workers: int) -> int:
+        """Of each of so many workers that are placed so."""
         wished = self.case.wishes.threads
         if wished != "auto":
             return wished

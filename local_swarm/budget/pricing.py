@@ -288,7 +288,7 @@ def setting_of(worker: WorkerPlan) -> Setting:
 
 
 def _key(worker: WorkerPlan, group: Group) -> tuple[object, ...]:
-    """What decides the price of a worker of one model and one set of wishes."""
+    """What decides the price of a worker of one model."""
     return (
         worker.slots,
         worker.cells,
@@ -298,7 +298,10 @@ def _key(worker: WorkerPlan, group: Group) -> tuple[object, ...]:
         worker.gpu_layers,
         worker.tensor_split,
         worker.cpu_moe_layers,
+        worker.batch,
         worker.ubatch,
+        worker.ctx_checkpoints,
+        worker.vectors,
         tuple(pool.backend for pool in group),
     )
 

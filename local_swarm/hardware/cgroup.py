@@ -31,7 +31,7 @@ class MemoryLimit:
 def memory_limit(roots: Roots) -> MemoryLimit:
     limits, free = [], []
     for files in (_V2, _V1):
-        for group in _groups(roots, files.controller):
+        for group in groups(roots, files.controller):
             limit = _number(group / files.limit)
             if limit is None or not 0 <= limit < _UNLIMITED:
                 continue
@@ -45,8 +45,8 @@ def memory_limit(roots: Roots) -> MemoryLimit:
 
 def cpu_quota(roots: Roots) -> float | None:
     """CPUs' worth of time this process may use; None if unlimited."""
-    quotas = [_quota_v2(group) for group in _groups(roots, "")]
-    quotas += [_quota_v1(group) for group in _groups(roots, "cpu")]
+    quotas = [_quota_v2(group) for group in groups(roots, "")]
+    quotas += [_quota_v1(group) for group in groups(roots, "cpu")]
     return min((quota for quota in quotas if quota), default=None)
 
 
@@ -79,8 +79,8 @@ def _ratio(quota: str, period: str) -> float | None:
     return int(quota) / int(period)
 
 
-def _groups(roots: Roots, controller: str) -> Iterator[Path]:
-    """Directories of this process's group and all above it, for one controller."""
+def groups(roots: Roots, controller: str) -> Iterator[Path]:
+    """Directories of this process's group and all above it, for one controller ("": of v2)."""
     for line in _text(roots.proc / "self" / "cgroup").splitlines():
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")

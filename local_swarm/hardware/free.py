@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Sequence
 
 from local_swarm.domain.hardware import Device
 from local_swarm.hardware import amd, nvidia
 from local_swarm.hardware.base import TIMEOUT_S, Roots
+from local_swarm.hardware.bounded import Bounded
 from local_swarm.hardware.values import AMD, NVIDIA
 
-_log = logging.getLogger(__name__)
+_drivers = Bounded("free-memory")
 
 
 def free_memory(
@@ -20,20 +19,10 @@ def free_memory(
     """Free bytes by device id, for those whose vendor tells: NVML's of NVIDIA, the amdgpu driver's
     of AMD. Empty where none does.
 
-    Blocks at most `timeout_s` (a driver may hang; its thread is left behind). Raises nothing.
+    Blocks at most `timeout_s`; raises nothing. A driver that hangs is not asked a second time
+    before it has answered the first.
     """
-    found: dict[str, int] = {}
-
-    def work() -> None:
-        try:
-            found.update(_free(devices, roots or Roots()))
-        except Exception:
-            _log.debug("free memory could not be read", exc_info=True)
-
-    thread = threading.Thread(target=work, name="free-memory", daemon=True)
-    thread.start()
-    thread.join(timeout_s)
-    return {} if thread.is_alive() else found
+    return _drivers.ask(lambda: _free(devices, roots or Roots()), timeout_s) or {}
 
 
 def _free(devices: Sequence[Device], roots: Roots) -> dict[str, int]:

@@ -80,6 +80,20 @@ def free_bytes(uuids: Collection[str]) -> dict[str, int]:
     return {uuid: free for uuid, free in told.items() if free is not None}
 
 
+def held_bytes(uuids: Collection[str]) -> dict[str, dict[int, int]]:
+    """What each process holds now on the cards and MIG instances with these UUIDs, by pid.
+
+    Processes of which NVML says no amount are left out. In a container it may give the host's pids,
+    or none. Blocks as long as the driver does; raises nothing.
+    """
+    with _nvml() as nvml:
+        if nvml is None:
+            return {}
+        handles = {uuid: _ask(nvml.nvmlDeviceGetHandleByUUID, uuid.encode()) for uuid in uuids}
+        told = {u: _by_pid(nvml, h) or {} for u, h in handles.items() if h is not None}
+    return {u: {pid: n for pid, n in held.items() if n is not None} for u, held in told.items()}
+
+
 @contextmanager
 def _nvml() -> Iterator[Any]:
     """pynvml, initialised; None without the library or the driver."""
@@ -186,6 +200,15 @@ def _memory(nvml: Any, handle: Any) -> tuple[int | None, int | None]:
 
 def _others(nvml: Any, handle: Any) -> int | None:
     """Bytes that other processes hold; None where NVML does not say for each of them."""
+    by_pid = _by_pid(nvml, handle)
+    if by_pid is None:
+        return None
+    held = [amount for pid, amount in by_pid.items() if pid != os.getpid()]
+    return None if None in held else sum(amount for amount in held if amount)
+
+
+def _by_pid(nvml: Any, handle: Any) -> dict[int, int | None] | None:
+    """Bytes that each process holds, which compute and draw; None where the driver does not say."""
     by_pid: dict[int, int | None] = {}
     for kind in ("Compute", "Graphics"):
         name = f"nvmlDeviceGet{kind}RunningProcesses"
@@ -195,9 +218,7 @@ def _others(nvml: Any, handle: Any) -> int | None:
         if told is None and kind == "Compute":
             return None
         by_pid.update((process.pid, process.usedGpuMemory) for process in told or ())
-    by_pid.pop(os.getpid(), None)
-    held = list(by_pid.values())
-    return None if None in held else sum(amount for amount in held if amount)
+    return by_pid
 
 
 def _named(nvml: Any, name: str) -> Callable[..., Any]:
