@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,11 +13,17 @@ import click
 
 from local_swarm.cli import options
 
+POLL_S = 0.2
+SWARM = "swarm"  # the supervisor's own log among the workers'
+
 
 @click.command()
 @click.argument("worker", required=False)
 @click.option("--port", type=int, help="Which swarm, where several run.")
-@click.option("-n", "--lines", default=50, show_default=True, help="Last lines of each worker.")
+@click.option(
+    "-n", "--lines", type=click.IntRange(min=0), default=50, show_default=True,
+    help="Last lines of each worker.",
+)  # fmt: skip
 @click.option("-f", "--follow", is_flag=True, help="Go on showing what is written.")
 @options.general
 def logs(
@@ -26,48 +34,89 @@ def logs(
     lines: int,
     follow: bool,
 ) -> None:
-    """Show what the workers wrote (of the running swarm, or of the last one on a port)."""
-    from local_swarm.config.paths import chosen, user_paths
+    """Show what the workers wrote (of the running swarm, or of the last one on a port).
+
+    The name "swarm" is the supervisor's own log, of a swarm that was started with --detach.
+    """
+    from local_swarm.cli.pipes import until_closed
     from local_swarm.errors import NotRunningError, UsageError
+
+    places = _places(config_path, port)
+    files = places.files(worker)
+    if not files and worker is not None:
+        names = ", ".join(places.files()) or "none"
+        raise UsageError(f"There is no log of {worker!r}.", hint=f"Workers: {names}.")
+    if not files and not follow:
+        raise NotRunningError(
+            f"No worker has written to {places.directory}.", hint="Start a swarm with `lswarm up`."
+        )
+    with until_closed():
+        _show(functools.partial(places.files, worker), lines, follow=follow)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the workers of a swarm and its supervisor write, and when that started."""
+
+    directory: Path
+    since: float
+
+    def files(self, worker: str | None = None) -> dict[str, Path]:
+        """The logs that there are now, by worker; only one worker's where it is named."""
+        from local_swarm.swarm.log_files import worker_logs
+
+        found = worker_logs(self.directory).items()
+        return {
+            name: file
+            for name, file in found
+            if worker in (None, name) and (name != SWARM or self._is_of_this_run(file))
+        }
+
+    def _is_of_this_run(self, own: Path) -> bool:
+        """One that was started in the foreground has left that of an earlier one as it was."""
+        try:
+            return own.stat().st_mtime >= self.since
+        except OSError:
+            return False
+
+
+def _places(config_path: str | None, port: int | None) -> Places:
+    """Of the running swarm, or of the last one on its port. Raises ConfigError, UsageError."""
+    from local_swarm.config.paths import chosen, user_paths
+    from local_swarm.errors import NotRunningError
     from local_swarm.swarm import control
 
-    loaded = options.settings(config_path)
-    paths = user_paths()
+    config, paths = options.settings(config_path).config, user_paths()
+    since = 0.0
     try:
-        port = urlsplit(control.find(paths, port).url).port
+        run = control.find(paths, port)
     except NotRunningError:
-        port = port if port is not None else loaded.config.server.port
-    directory = chosen(loaded.config.logs.dir, paths.state / "logs") / str(port)
-    files = sorted(directory.glob("*.log"))
-    if worker is not None:
-        names = ", ".join(f.stem for f in files) or "none"
-        files = [f for f in files if f.stem == worker]
-        if not files:
-            raise UsageError(f"There is no log of {worker!r}.", hint=f"Workers: {names}.")
-    if not files:
-        raise NotRunningError(f"No worker has written to {directory}.")
-    for file in files:
-        for line in _last_lines(file, lines):
-            click.echo(line)
-    if follow:
-        _follow(files)
+        port = port if port is not None else config.server.port
+    else:
+        port, process = urlsplit(run.url).port, run.supervisor.process()
+        since = process.create_time() if process else 0.0
+    return Places(chosen(config.logs.dir, paths.state / "logs") / str(port), since)
 
 
-def _last_lines(file: Path, count: int) -> deque[str]:
-    with file.open(encoding="utf-8", errors="replace") as stream:
-        return deque((line.rstrip("\n") for line in stream), maxlen=count)
+def _show(find: Callable[[], dict[str, Path]], lines: int, *, follow: bool) -> None:
+    from local_swarm.cli.pipes import is_read
+    from local_swarm.swarm.log_files import Follower, tail
+
+    follower = Follower(find)
+    for name, path in find().items():
+        seen = tail(path, lines)
+        follower.after(path, seen)
+        rest = () if follow or not (seen.rest and lines) else (seen.rest,)
+        _print([(name, line) for line in (*seen.lines, *rest)])
+    while follow and is_read():
+        if written := follower.read():
+            _print(written)
+        else:
+            time.sleep(POLL_S)
 
 
-def _follow(files: list[Path]) -> None:
-    """Shows what is added, also after a file was rotated, until interrupted."""
-    seen = {file: file.stat().st_size for file in files}
-    while True:
-        for file in files:
-            size = file.stat().st_size if file.exists() else 0
-            start = seen[file] if size >= seen[file] else 0
-            if size > start:
-                with file.open("rb") as stream:
-                    stream.seek(start)
-                    click.echo(stream.read(size - start).decode("utf-8", "replace"), nl=False)
-            seen[file] = size
-        time.sleep(0.2)
+def _print(lines: list[tuple[str, str]]) -> None:
+    """The supervisor's own lines do not say whose they are; the workers' do."""
+    shown = (f"{SWARM} | {line}" if name == SWARM else line for name, line in lines)
+    if text := "\n".join(shown):
+        click.echo(text)

@@ -9,7 +9,7 @@ from local_swarm.cli.render.catalogue import model, models, verified
 from local_swarm.cli.render.machine import hardware, settings
 from local_swarm.cli.render.measures import evaluation, replay
 from local_swarm.cli.render.plans import estimate, plan
-from local_swarm.cli.render.running import status
+from local_swarm.cli.render.running import live_status, status, status_line
 from local_swarm.cli.render.terminal import console, say
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "estimate",
     "evaluation",
     "hardware",
+    "live_status",
     "model",
     "models",
     "plan",
@@ -25,5 +26,6 @@ __all__ = [
     "say",
     "settings",
     "status",
+    "status_line",
     "verified",
 ]
