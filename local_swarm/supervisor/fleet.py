@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -12,6 +12,7 @@ import aiohttp
 from local_swarm.domain.endpoint import Endpoint
 from local_swarm.domain.worker import Death, WorkerState, WorkerStatus
 from local_swarm.errors import WorkerStartError
+from local_swarm.hardware import ProcessMemory, process_memory
 from local_swarm.supervisor import state as life
 from local_swarm.supervisor import view
 from local_swarm.supervisor.gate import StartGate
@@ -43,7 +44,7 @@ class Fleet:
 
     `watches` are run as long as it lives, each as a task of its own: what looks after the workers
     beyond their exit and readiness. `oom_kills` counts what the kernel has killed for memory, None
-    where it does not tell.
+    where it does not tell. `memory_of` tells what processes hold, by pid; it may block.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Fleet:
         logs: LogSettings | None = None,
         watches: Sequence[Callable[[Fleet], Awaitable[None]]] = (),
         oom_kills: Callable[[], int | None] = lambda: None,
+        memory_of: Callable[[Collection[int]], Mapping[int, ProcessMemory]] = process_memory,
         mourner: Mourner = lambda death, what: None,
     ) -> None:
         self.policy = policy
@@ -62,6 +64,7 @@ class Fleet:
         self.logs = logs or LogSettings()
         self.oom_kills = oom_kills
         self.mourn = mourner
+        self._memory_of = memory_of
         self.gate = StartGate()
         self.keepers = {job.id: Keeper(job, self) for job in jobs}
         self.demand = Demand(last=time.monotonic())
@@ -319,8 +322,11 @@ class Fleet:
         """What `lswarm status` shows of each worker; memory is read in a thread (milliseconds)."""
         keepers = list(self.keepers.values())
         pids = [keeper.child.pid if keeper.child else None for keeper in keepers]
-        held = await asyncio.to_thread(lambda: [view.held_bytes(pid) for pid in pids])
-        return tuple(map(view.status, keepers, held))
+        held = await asyncio.to_thread(self._memory_of, [pid for pid in pids if pid])
+        return tuple(
+            view.status(keeper, held.get(pid) if pid else None)
+            for keeper, pid in zip(keepers, pids, strict=True)
+        )
 
     async def death_of(self, worker: str, generation: int, within_s: float) -> Death | None:
         """The end of that life, waiting for it up to `within_s` seconds; None if it lives on."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import logging.handlers
+import os
 from collections import deque
 from pathlib import Path
 
@@ -100,5 +101,12 @@ class WorkerLog:
 
 
 class _QuietRotatingFile(logging.handlers.RotatingFileHandler):
+    def doRollover(self) -> None:
+        """Without backups the file begins anew; the library would go on with it."""
+        if not self.backupCount:
+            with contextlib.suppress(OSError):
+                os.truncate(self.baseFilename, 0)
+        super().doRollover()
+
     def handleError(self, record: logging.LogRecord) -> None:
         """A full disk must not write a traceback per line."""

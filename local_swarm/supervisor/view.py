@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import psutil
-
 from local_swarm.domain.endpoint import Endpoint
 from local_swarm.domain.worker import WorkerState, WorkerStatus
+from local_swarm.hardware import ProcessMemory
 from local_swarm.supervisor.keeper import Keeper
 
 
@@ -27,7 +26,7 @@ def endpoint(keeper: Keeper) -> Endpoint:
     return replace(seen, capabilities=spec.capabilities) if spec else seen
 
 
-def status(keeper: Keeper, held_bytes: int | None) -> WorkerStatus:
+def status(keeper: Keeper, held: ProcessMemory | None) -> WorkerStatus:
     job, spec, worker, life = keeper.running, keeper.spec, keeper.worker, keeper.life
     pid = keeper.child.pid if keeper.child else None
     observed = life.observed if life and worker.has_process else None
@@ -41,13 +40,21 @@ def status(keeper: Keeper, held_bytes: int | None) -> WorkerStatus:
         ctx=job.ctx,
         restarts=worker.restarts,
         planned_bytes=job.planned_bytes,
-        observed_bytes=observed.total_bytes if observed else held_bytes,
+        observed_bytes=observed.total_bytes if observed else _held_bytes(held),
         drift=observed.drift if observed else (),
         device_memory=life.device_memory if life else (),
         reason=reason(keeper),
         reduced=job.given_up or None,
         crashes=keeper.crashes,
+        rss_bytes=held.rss_bytes if held else None,
+        pss_bytes=held.pss_bytes if held else None,
+        vram_bytes=sum(held.device_bytes.values()) if held and held.device_bytes else None,
     )
+
+
+def _held_bytes(held: ProcessMemory | None) -> int | None:
+    """PSS where the system tells it, RSS elsewhere."""
+    return (held.pss_bytes or held.rss_bytes) if held else None
 
 
 def reason(keeper: Keeper) -> str | None:
@@ -57,14 +64,3 @@ def reason(keeper: Keeper) -> str | None:
     if keeper.rest is not None:
         return keeper.rest.value
     return keeper.worker.why or None
-
-
-def held_bytes(pid: int | None) -> int | None:
-    """PSS where the system tells it, RSS elsewhere; None for no process. Blocks for a moment."""
-    if pid is None:
-        return None
-    try:
-        memory = psutil.Process(pid).memory_full_info()
-    except psutil.Error:
-        return None
-    return int(getattr(memory, "pss", 0) or memory.rss)
