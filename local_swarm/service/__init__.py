@@ -3,3 +3,32 @@
 Writes a unit, asks the manager to start and stop it, tells what it says. Starts no swarm itself and
 knows nothing of one: what is run is a command line that comes in.
 """
+
+from local_swarm.service.base import Manager, Surroundings
+from local_swarm.service.registry import MANAGERS, running, usual
+from local_swarm.service.service import (
+    PROGRAM,
+    NoServiceManager,
+    Service,
+    ServiceError,
+    ServiceState,
+    ServiceStatus,
+    Target,
+    UnitFile,
+)
+
+__all__ = [
+    "MANAGERS",
+    "PROGRAM",
+    "Manager",
+    "NoServiceManager",
+    "Service",
+    "ServiceError",
+    "ServiceState",
+    "ServiceStatus",
+    "Surroundings",
+    "Target",
+    "UnitFile",
+    "running",
+    "usual",
+]
