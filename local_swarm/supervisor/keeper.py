@@ -17,7 +17,7 @@ from local_swarm.supervisor import state as life
 from local_swarm.supervisor.causes import NOT_RUN_CODE, Exit, diagnose
 from local_swarm.supervisor.gate import Turn
 from local_swarm.supervisor.job import Job, StartWatch, Where
-from local_swarm.supervisor.kept_slots import KeptSlot, forget, restore, save
+from local_swarm.supervisor.kept_slots import SlotKeeping
 from local_swarm.supervisor.logs import WorkerLog
 from local_swarm.supervisor.process import ChildProcess, spawn
 from local_swarm.supervisor.readiness import wait_ready
@@ -75,7 +75,7 @@ class Keeper:
             backups=settings.backups,
         )
         self._fleet = fleet
-        self._kept: tuple[KeptSlot, ...] = ()
+        self._slots = SlotKeeping()
         self._saving = False
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -155,31 +155,23 @@ class Keeper:
             self.handle(life.Drained(generation))
 
     async def _save_slots(self, generation: int) -> None:
-        job, spec = self.running, self.spec
-        assert spec is not None
-        slots, session = range(job.slots), self._fleet.session
+        assert self.spec is not None
         try:
-            self._kept = await save(session, spec, job.api_key, slots, slot_bytes=job.slot_bytes)
+            await self._slots.save(self._fleet.session, self.spec, self.running)
         finally:
             self._saving = False
             self.handle(life.Drained(generation))
 
     async def _restore_slots(self, generation: int, present: Life) -> None:
-        kept, self._kept = self._kept, ()
-        if kept and present.spec is not None:
+        if self._slots.kept and present.spec is not None:
             self.handle(life.Spawned(generation))  # the time to start begins anew
-            await restore(self._fleet.session, present.spec, present.job.api_key, kept)
-
-    async def _forget_slots(self) -> None:
-        kept, self._kept = self._kept, ()
-        if kept:
-            await asyncio.to_thread(forget, kept)
+            await self._slots.restore(self._fleet.session, present.spec, present.job)
 
     async def finish(self) -> None:
         """Waits until the worker's tasks are over."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
-        await self._forget_slots()
+        await self._slots.forget()
         self._disarm()
         self.log.close()
 
@@ -287,7 +279,7 @@ class Keeper:
         self.deaths = [*self.deaths, death][-KEPT_DEATHS:]
         smaller = False
         if death.kind is not Cause.ASKED:
-            await self._forget_slots()
+            await self._slots.forget()
             self.crashes += 1
             smaller = self._made_smaller(death)
         crowded, jitter = self._fleet.is_crowded(), random.random()

@@ -20,6 +20,7 @@ import aiohttp
 
 from local_swarm.domain.launch import LaunchSpec
 from local_swarm.domain.memory import GIB
+from local_swarm.supervisor.job import Job
 from local_swarm.telemetry.logs import get_logger
 
 WITHIN_S = 30.0
@@ -113,6 +114,30 @@ def forget(kept: Iterable[KeptSlot]) -> None:
     """Removes the files, where there are any. Blocks; raises nothing."""
     for one in kept:
         _remove(one.path)
+
+
+class SlotKeeping:
+    """What is kept of one worker between two of its lives."""
+
+    def __init__(self) -> None:
+        self.kept: tuple[KeptSlot, ...] = ()
+
+    async def save(self, session: aiohttp.ClientSession, spec: LaunchSpec, job: Job) -> None:
+        """As `save`, of all slots."""
+        self.kept = await save(
+            session, spec, job.api_key, range(job.slots), slot_bytes=job.slot_bytes
+        )
+
+    async def restore(self, session: aiohttp.ClientSession, spec: LaunchSpec, job: Job) -> None:
+        """As `restore`; nothing is kept after that."""
+        kept, self.kept = self.kept, ()
+        await restore(session, spec, job.api_key, kept)
+
+    async def forget(self) -> None:
+        """Nothing will be restored."""
+        kept, self.kept = self.kept, ()
+        if kept:
+            await asyncio.to_thread(forget, kept)
 
 
 @dataclass(frozen=True, slots=True)
