@@ -41,6 +41,13 @@ class Steady:
     def expected(self) -> tuple[Endpoint, ...]:
         return self._endpoints
 
+    def draining(self) -> tuple[Endpoint, ...]:
+        return ()
+
+    @property
+    def is_asleep(self) -> bool:
+        return False
+
     def states(self) -> dict[str, WorkerState]:
         return {endpoint.id: WorkerState.READY for endpoint in self._endpoints}
 
@@ -48,6 +55,12 @@ class Steady:
         return lambda: None
 
     def served(self, worker: str, generation: int) -> None:
+        pass
+
+    def drained(self, worker: str, generation: int) -> None:
+        pass
+
+    def wanted(self, in_flight: int, waiting: int) -> None:
         pass
 
     async def death_of(self, worker: str, generation: int, within_s: float) -> Death | None:

@@ -22,6 +22,7 @@ from local_swarm.consensus import STRATEGIES
 from local_swarm.domain.launch import Capabilities, LaunchSpec
 from local_swarm.domain.worker import WorkerState
 from local_swarm.gateway.app import Gateway, GatewaySettings, listen, serving
+from local_swarm.gateway.ports import Control
 from local_swarm.gateway.stream import Pace
 from local_swarm.gateway.turns import Served
 from local_swarm.gateway.voted import VotedSettings
@@ -193,7 +194,19 @@ def message(text: str, **body: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def swarm_of(shape: Shape, **settings: Any) -> AsyncIterator[Swarm]:
+async def swarm_of(
+    shape: Shape, *, control: Control | None = None, **settings: Any
+) -> AsyncIterator[Swarm]:
+    gateway_settings = settings_of(shape, **settings)
+    async with (
+        fleet_of(shape) as fleet,
+        serving(gateway_settings, fleet, listen("127.0.0.1", 0), control) as gateway,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as client,
+    ):
+        yield Swarm(gateway, fleet, client)
+
+
+def settings_of(shape: Shape, **settings: Any) -> GatewaySettings:
     chat = {
         "pace": Pace(first_byte_s=5.0, keepalive_s=5.0),
         "timeout_s": PATIENCE_S,
@@ -206,15 +219,9 @@ async def swarm_of(shape: Shape, **settings: Any) -> AsyncIterator[Swarm]:
         "voters": shape.voters,
         **settings.pop("served", {}),
     }
-    gateway_settings = GatewaySettings(
+    return GatewaySettings(
         served=Served(**served),
         voted=VotedSettings(**chat),
         strategies=frozenset(STRATEGIES),
         **settings,
     )
-    async with (
-        fleet_of(shape) as fleet,
-        serving(gateway_settings, fleet, listen("127.0.0.1", 0)) as gateway,
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as client,
-    ):
-        yield Swarm(gateway, fleet, client)

@@ -16,12 +16,12 @@ log = get_logger("access")
 
 
 class Reporter:
-    """Tells each record once. With `lines`, one line of the log for each request."""
+    """Tells each record once. With `lines`, which may change, one line of the log for each."""
 
     def __init__(self, metrics: Metrics, events: Events, *, lines: bool) -> None:
         self.metrics = metrics
         self.events = events
-        self._lines = lines
+        self.lines = lines
 
     def began(self, record: Record) -> None:
         self.metrics.in_flight.inc()
@@ -38,7 +38,7 @@ class Reporter:
         self.metrics.answered(record.route, status, elapsed_s, record.first_byte_s)
         if record.method == "POST":
             self.events.publish("request.finished", _event(record, status, elapsed_s))
-        if self._lines:
+        if self.lines:
             log.info("request", **_line(record, status, elapsed_s, sent_bytes))
 
     def access_logger(self) -> type[AbstractAccessLogger]:

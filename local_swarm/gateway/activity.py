@@ -1,28 +1,51 @@
-"""How many requests are being answered, and the wish that there be none."""
+"""How many requests want a worker, whom that is told, and the wish that there be none."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
+
+from local_swarm.errors import Overloaded
+
+RETRY_AFTER_S = 10
 
 
 class Activity:
-    """`with activity:` around each request that generates; `draining` refuses new ones."""
+    """`with activity:` around each request that needs a worker; `draining` refuses new ones.
 
-    def __init__(self) -> None:
+    `wanted` is told how many there are, and how many of them wait for a slot, whenever either has
+    changed.
+    """
+
+    def __init__(
+        self, wanted: Callable[[int, int], None] = lambda in_flight, waiting: None
+    ) -> None:
         self.in_flight = 0
         self.draining = False
+        self._waiting = 0
+        self._wanted = wanted
         self._idle = asyncio.Event()
         self._idle.set()
 
     def __enter__(self) -> None:
+        """Raises Overloaded where new requests are refused."""
+        if self.draining:
+            raise Overloaded("The swarm is stopping.", retry_after_s=RETRY_AFTER_S)
         self.in_flight += 1
         self._idle.clear()
+        self._wanted(self.in_flight, self._waiting)
 
     def __exit__(self, *exc: object) -> None:
         self.in_flight -= 1
         if self.in_flight == 0:
             self._idle.set()
+        self._wanted(self.in_flight, self._waiting)
+
+    def queued(self, waiting: int) -> None:
+        """So many requests wait for a slot now."""
+        self._waiting = waiting
+        self._wanted(self.in_flight, waiting)
 
     async def drain(self, within_s: float) -> bool:
         """Refuses new requests and waits for those in flight. False when time ran out."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
 
 from local_swarm.domain.endpoint import Endpoint
 from local_swarm.errors import DeadlineExceeded, Overloaded
+from local_swarm.gateway.activity import Activity
 from local_swarm.gateway.attempts import Attempts
 from local_swarm.gateway.ledger import Ledger
 from local_swarm.gateway.passed import read_body
@@ -22,6 +24,7 @@ from local_swarm.wire import shown
 
 log = get_logger(__name__)
 
+T = TypeVar("T")
 AT_ONCE = 2  # of each worker: it has few threads for HTTP, and those that generate need them
 
 
@@ -29,29 +32,49 @@ class AnyWorker:
     """Asks the worker with the fewest slots at work, another one where it is lost."""
 
     def __init__(
-        self, fleet: Fleet, ledger: Ledger, upstream: Upstream, *, timeout_s: float
+        self,
+        fleet: Fleet,
+        ledger: Ledger,
+        upstream: Upstream,
+        activity: Activity,
+        *,
+        timeout_s: float,
     ) -> None:
         self._fleet = fleet
         self._ledger = ledger
         self._upstream = upstream
+        self._activity = activity
         self._timeout_s = timeout_s
         self._turns: dict[str, asyncio.Semaphore] = {}
 
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Reply:
         """Raises a RequestError; Overloaded when no worker was ready in time."""
-        attempts = Attempts(self._fleet, self._timeout_s)
-        while True:
-            endpoint = await self.ready(attempts)
-            try:
-                return await self.ask_of(endpoint, method, path, body, within_s=attempts.left_s)
-            except asyncio.TimeoutError as exc:
-                raise attempts.too_late() from exc
-            except UpstreamError as exc:
-                failure = exc
-            await attempts.failed(endpoint, failure)
+
+        async def asked(endpoint: Endpoint, within_s: float) -> Reply:
+            return await self.ask_of(endpoint, method, path, body, within_s=within_s)
+
+        return await self.answered(asked)
+
+    async def answered(self, ask: Callable[[Endpoint, float], Awaitable[T]]) -> T:
+        """What `ask` returns, given a worker and the seconds left. It may raise UpstreamError, and
+        asyncio.TimeoutError. Raises a RequestError."""
+        with self._activity:
+            attempts = Attempts(self._fleet, self._timeout_s)
+            while True:
+                endpoint = await self.ready(attempts)
+                try:
+                    return await ask(endpoint, attempts.left_s)
+                except asyncio.TimeoutError as exc:
+                    raise attempts.too_late() from exc
+                except UpstreamError as exc:
+                    failure = exc
+                await attempts.failed(endpoint, failure)
 
     async def ask_each(self, method: str, path: str) -> list[tuple[Endpoint, Reply | None]]:
-        """Every worker that is ready now; None for one that was lost or cannot tell."""
+        """Every worker that is ready now; None for one that was lost or cannot tell, and for all
+        that sleep: nobody is woken to be looked at."""
+        if self._fleet.is_asleep and not self._fleet.endpoints():
+            return [(endpoint, None) for endpoint in self._fleet.expected()]
         attempts = Attempts(self._fleet, self._timeout_s)
         await self.ready(attempts)
         endpoints = self._fleet.endpoints()
@@ -70,11 +93,12 @@ class AnyWorker:
     ) -> Reply:
         """Raises an UpstreamError; asyncio.TimeoutError when its turn did not come in time."""
         turn = self._turns.setdefault(endpoint.id, asyncio.Semaphore(AT_ONCE))
-        await asyncio.wait_for(turn.acquire(), within_s)
-        try:
-            return await self._upstream.plain(endpoint, method, path, body, within_s=within_s)
-        finally:
-            turn.release()
+        with self._ledger.visit(endpoint):
+            await asyncio.wait_for(turn.acquire(), within_s)
+            try:
+                return await self._upstream.plain(endpoint, method, path, body, within_s=within_s)
+            finally:
+                turn.release()
 
     async def _try(
         self, endpoint: Endpoint, method: str, path: str, within_s: float

@@ -10,36 +10,37 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
-from local_swarm.gateway.seats import Lease, Need, Seat, lease_of, never_fits
+from local_swarm.gateway.seats import Lease, Need, Seat, lease_of
 
 REMEMBERED_CONVERSATIONS = 1024
 
 
 class Homes:
-    """Where conversations were answered last."""
+    """Where conversations were answered last: a worker and a slot, whatever life of it. A restart
+    may have brought the slot's prompt back; where not, a home costs nothing."""
 
     def __init__(self) -> None:
-        self._slots: OrderedDict[str, tuple[Seat, int]] = OrderedDict()
+        self._slots: OrderedDict[str, tuple[str, int]] = OrderedDict()
 
     def remember(self, conversation: str, lease: Lease) -> None:
         if not conversation:
             return
-        self._slots[conversation] = (lease.seat, lease.slots[0])
+        self._slots[conversation] = (lease.endpoint.id, lease.slots[0])
         self._slots.move_to_end(conversation)
         while len(self._slots) > REMEMBERED_CONVERSATIONS:
             self._slots.popitem(last=False)
 
     def is_of(self, seat: Seat, need: Need) -> bool:
         home = self._slots.get(need.conversation)
-        return home is not None and home[0] is seat
+        return home is not None and home[0] == seat.endpoint.id
 
     def slot(self, seat: Seat, need: Need) -> int | None:
         return self._slots[need.conversation][1] if self.is_of(seat, need) else None
 
 
 class Choice:
-    """Picks among `seats`. With `cells` False as if every pool were empty; with `pooled` False
-    only among workers without a pool."""
+    """Picks among `seats`, all of which have room for the prompt. With `cells` False as if every
+    pool were empty; with `pooled` False only among workers without a pool."""
 
     def __init__(
         self, seats: Sequence[Seat], homes: Homes, *, cells: bool = True, pooled: bool = True
@@ -112,8 +113,7 @@ class Choice:
         def rank(seat: Seat) -> tuple[bool, int]:
             return (not self._homes.is_of(seat, need), len(seat.busy) - seat.endpoint.slots)
 
-        able = (seat for seat in self._seats if not never_fits(seat.endpoint, need))
-        return sorted(able, key=rank)
+        return sorted(self._seats, key=rank)
 
     def _home(self, seat: Seat, free: list[int], need: Need, count: int) -> int:
         """The conversation's own slot, else the one whose prefix is the oldest, the lowest slots

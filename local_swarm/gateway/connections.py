@@ -40,22 +40,24 @@ class ConnectionLimits:
 
 def factory(
     server: web.Server,
-    limits: ConnectionLimits,
+    limits: Callable[[], ConnectionLimits],
     access: type[AbstractAccessLogger],
     refused: Callable[[], None],
 ) -> Callable[[], asyncio.Protocol]:
-    """What a listening socket calls for each connection; `refused` is told of one too many."""
+    """What a listening socket calls for each connection, with the `limits` of that moment;
+    `refused` is told of one too many."""
     loop = asyncio.get_running_loop()
 
     def connection() -> asyncio.Protocol:
-        if len(server.connections) >= limits.most:
+        now = limits()
+        if len(server.connections) >= now.most:
             refused()
             return Full()
         return Connection(
             server,
             loop=loop,
             # aiohttp counts it from the connection's opening too, whatever has come of a request.
-            keepalive_timeout=limits.idle_s,
+            keepalive_timeout=now.idle_s,
             access_log=getLogger(__name__),  # unused: `access` has its own
             access_log_class=access,
             max_line_size=MAX_LINE_BYTES,

@@ -41,17 +41,37 @@ class Counting:
     async def chat(self, body: dict[str, Any], *, within_s: float) -> int | None:
         """The tokens of a chat request's prompt, by the worker with the fewest slots at work; None
         if nobody can tell. Raises asyncio.TimeoutError when the time is up."""
-        return await self._count(_chat, body, within_s)
+        return await self._told(_chat, body, within_s)
+
+    async def chat_by(
+        self, endpoint: Endpoint, body: dict[str, Any], *, within_s: float
+    ) -> int | None:
+        """The same by that worker; None if it has no way to. Raises UpstreamError too."""
+        try:
+            return await self._count(endpoint, _chat, body, within_s)
+        except Refused as exc:
+            if exc.status in MISSING:
+                return None
+            raise
 
     async def text(self, text: str, *, within_s: float) -> int | None:
         """The same of a plain prompt."""
-        return await self._count(_text, {"content": text}, within_s)
+        return await self._told(_text, {"content": text}, within_s)
 
-    async def _count(self, how: How, body: dict[str, Any], within_s: float) -> int | None:
+    async def _told(self, how: How, body: dict[str, Any], within_s: float) -> int | None:
         able = [e for e in self._fleet.endpoints() if e.capabilities.tokens]
         if not able:
             return None
         endpoint = min(able, key=lambda e: self._ledger.busy(e.id))
+        try:
+            return await self._count(endpoint, how, body, within_s)
+        except UpstreamError as exc:
+            log.debug("a prompt could not be counted", worker=endpoint.id, error=type(exc).__name__)
+            return None
+
+    async def _count(
+        self, endpoint: Endpoint, how: How, body: dict[str, Any], within_s: float
+    ) -> int | None:
         deadline = time.monotonic() + within_s
         await asyncio.wait_for(self._places.acquire(), within_s)
         # A worker goes on counting when we no longer wait: the place is free when it has ended,
@@ -66,11 +86,8 @@ class Counting:
         async def post(path: str, body: dict[str, Any]) -> dict[str, Any]:
             return await self._upstream.post(endpoint, path, body, within_s=GIVEN_UP_S)
 
-        try:
+        with self._ledger.visit(endpoint):
             return await how(post, body)
-        except UpstreamError as exc:
-            log.debug("a prompt could not be counted", worker=endpoint.id, error=type(exc).__name__)
-            return None
 
     def _ended(self, work: asyncio.Task[int | None]) -> None:
         self._running.discard(work)

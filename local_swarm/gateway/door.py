@@ -62,14 +62,22 @@ class Door:
         """Raises Unauthorized."""
         if not self.keys or request.path in OPEN_PATHS:
             return
-        scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
-        shown = [bearer.strip()] if scheme.lower() == "bearer" else []
-        shown.append(request.headers.get("X-Api-Key", ""))  # some clients send both
-        given = [key.encode("utf-8", "surrogateescape") for key in shown]
-        # Every key is compared, so that the time taken tells nothing.
-        matches = [hmac.compare_digest(g, key.encode()) for g in given for key in self.keys]
-        if not any(matches):
+        if not is_among(keys_shown(request), self.keys):
             raise Unauthorized("A valid API key is needed (Authorization: Bearer KEY).")
+
+
+def keys_shown(request: web.Request) -> list[bytes]:
+    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+    shown = [bearer.strip()] if scheme.lower() == "bearer" else []
+    shown.append(request.headers.get("X-Api-Key", ""))  # some clients send both
+    return [key.encode("utf-8", "surrogateescape") for key in shown]
+
+
+def is_among(shown: Collection[bytes], keys: Collection[str]) -> bool:
+    """Whether one of these is one of those. Every key is compared, so that the time taken tells
+    nothing."""
+    matches = [hmac.compare_digest(given, key.encode()) for given in shown for key in keys]
+    return any(matches)
 
 
 def host_name(value: str) -> str | None:
@@ -110,7 +118,7 @@ def _not_accepted(header: str, value: str) -> InvalidRequest:
 
 
 def door_middleware(door: Door, reporter: Reporter) -> Middleware:
-    """The one middleware: a record, the checks, and every error as JSON."""
+    """What every request passes: a record, the checks, and every error as JSON."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -21,21 +21,17 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from local_swarm.domain.endpoint import Endpoint
 from local_swarm.errors import DeadlineExceeded, Overloaded
-from local_swarm.gateway.cells import too_long
 from local_swarm.gateway.choice import Choice, Homes
-from local_swarm.gateway.seats import Lease, Need, Seat, never_fits
+from local_swarm.gateway.present import CUT_LINGERS_S, Present
+from local_swarm.gateway.seats import Lease, Need, Seat
 from local_swarm.gateway.waits import Waits
 
 __all__ = ["Lease", "Ledger", "Need"]
-
-CUT_LINGERS_S = 1.5
-"""How long a request may go on in its worker after we have cut it off: llama-server looks once a
-second whether its client is there (server-context.cpp `HTTP_POLLING_SECONDS`)."""
-
 
 ANY = Need(1)
 
@@ -59,7 +55,8 @@ class _Barred:
 class Ledger:
     """Lives on one event loop. `sync` keeps it in step with the workers.
 
-    `on_wait` is told how many seconds each request waited that got its slots, 0.0 most of the time.
+    `on_wait` is told how many seconds each request waited that got its slots, 0.0 most of the time;
+    `on_drained` of workers that have nothing left to do (`Present`).
     """
 
     def __init__(
@@ -67,13 +64,13 @@ class Ledger:
         *,
         max_waiting: int = 64,
         on_wait: Callable[[float], None] = lambda seconds: None,
+        on_drained: Callable[[str, int], None] = lambda worker, generation: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._max_waiting = max_waiting
+        self.max_waiting = max_waiting
         self._on_wait = on_wait
         self._clock = clock
-        self._seats: dict[str, Seat] = {}
-        self._expected: tuple[Endpoint, ...] = ()
+        self._present = Present(on_drained, clock)
         self._waiting: deque[_Waiter] = deque()
         self._homes = Homes()
         self._tick = 0
@@ -89,28 +86,29 @@ class Ledger:
     @property
     def voting_capacity(self) -> int:
         """Slots that can vote when every expected worker is there."""
-        return sum(e.slots - e.lanes for e in self._expected)
+        return self._present.voting(ANY)
 
     @property
     def slots(self) -> int:
         """All slots when every expected worker is there."""
-        return sum(e.slots for e in self._expected)
+        return self._present.slots
 
     @property
     def most_slots(self) -> int:
         """Of one worker, when every expected worker is there."""
-        return max((e.slots for e in self._expected), default=0)
+        return self._present.most_slots
 
     def busy(self, worker: str) -> int:
         return len(self.busy_slots(worker))
 
     def busy_slots(self, worker: str) -> frozenset[int]:
-        seat = self._seats.get(worker)
+        """Also of one that drains."""
+        seat = self._present.of(worker)
         return frozenset(seat.busy) if seat else frozenset()
 
     def cells_used(self, worker: str) -> int:
         """Cells of the worker's pool that are kept for requests; 0 where it has none."""
-        seat = self._seats.get(worker)
+        seat = self._present.of(worker)
         return seat.cells_used if seat else 0
 
     def expected_wait_s(self, need: Need) -> float:
@@ -123,16 +121,21 @@ class Ledger:
         """When such a request would likely be served, in whole seconds, at least one."""
         return max(1, math.ceil(self.expected_wait_s(need)))
 
-    def sync(self, ready: Iterable[Endpoint], expected: Iterable[Endpoint]) -> None:
-        """Takes the workers as they are now: a new life of a worker begins with free slots."""
-        seats = {}
-        for endpoint in ready:
-            known = self._seats.get(endpoint.id)
-            same = known is not None and known.endpoint.generation == endpoint.generation
-            seats[endpoint.id] = known if known is not None and same else Seat(endpoint)
-        self._seats = seats
-        self._expected = tuple(expected)
+    def sync(
+        self,
+        ready: Iterable[Endpoint],
+        expected: Iterable[Endpoint],
+        draining: Iterable[Endpoint] = (),
+    ) -> None:
+        """Takes the workers as they are now. What waits and would find no room is refused."""
+        self._present.sync(ready, expected, draining)
+        self._refuse_the_hopeless()
         self._dispatch()
+        self._present.tell_drained()
+
+    def visit(self, endpoint: Endpoint) -> AbstractContextManager[None]:
+        """Around a request that takes no slot of this worker: it has not drained before."""
+        return self._present.visit(endpoint)
 
     async def acquire(
         self, need: Need, *, within_s: float, again: bool = False
@@ -143,9 +146,10 @@ class Ledger:
         request that was admitted before comes `again`, ahead of the others: its worker died.
         Raises Overloaded when too many wait already or no worker is there in the end,
         DeadlineExceeded when the time is up, ContextExceeded for a prompt that no pool has room
-        for.
+        for, InvalidRequest for more slots together than a worker has.
         """
-        self._refuse_what_never_fits(need)
+        if (refusal := self._present.refusal(need)) is not None:
+            raise refusal
         loop = asyncio.get_running_loop()
         waiter = _Waiter(need, loop.create_future(), self._clock())
         if again:
@@ -164,7 +168,7 @@ class Ledger:
             raise
         if not done:
             self._abandon(waiter)
-            if not self._seats:
+            if not self._present.ready:
                 retry_after_s = self.retry_after_s(need)
                 raise Overloaded("No worker is ready.", retry_after_s=retry_after_s)
             raise DeadlineExceeded(f"No slot became free within {within_s:.0f} s.")
@@ -174,10 +178,11 @@ class Ledger:
         """Gives slots back. Of a life that has ended, that means nothing.
 
         `cut`: an answer had not ended when we closed its connection. The worker may not have
-        noticed yet, so the cells of its pool are free a moment later.
+        noticed yet, so the cells of its pool are free a moment later, and it has drained then.
         """
         for lease in leases:
             lease.seat.busy.difference_update(lease.slots)
+            lease.seat.cut_at = self._clock() if cut else lease.seat.cut_at
             if cut and lease.cells:
                 loop = asyncio.get_running_loop()
                 loop.call_later(CUT_LINGERS_S, self._free_cells, lease)
@@ -187,6 +192,7 @@ class Ledger:
             if since_s is not None:
                 self._waits[solo].held(self._clock() - since_s)
         self._dispatch()
+        self._present.tell_drained()
 
     # How slots are given ------------------------------------------------------------------
 
@@ -194,16 +200,19 @@ class Ledger:
         lease.seat.cells_used -= lease.cells
         self._dispatch()
 
-    def _refuse_what_never_fits(self, need: Need) -> None:
-        if self._expected and all(never_fits(endpoint, need) for endpoint in self._expected):
-            raise too_long(need.prompt_tokens or 0, max(e.ctx for e in self._expected))
+    def _refuse_the_hopeless(self) -> None:
+        for waiter in tuple(self._waiting):
+            if (refusal := self._present.refusal(waiter.need)) is not None:
+                self._waiting.remove(waiter)
+                self._note_who_waits()
+                waiter.granted.set_exception(refusal)
 
     def _refuse_what_is_too_many(self, waiter: _Waiter) -> None:
-        if len(self._waiting) <= self._max_waiting:
+        if len(self._waiting) <= self.max_waiting:
             return
         self._waiting.remove(waiter)
         raise Overloaded(
-            f"{self._max_waiting} requests wait already.",
+            f"{self.max_waiting} requests wait already.",
             retry_after_s=self.retry_after_s(waiter.need),
         )
 
@@ -211,7 +220,7 @@ class Ledger:
         if waiter in self._waiting:
             self._waiting.remove(waiter)
             self._note_who_waits()
-        elif waiter.granted.done() and not waiter.granted.cancelled():
+        elif waiter.granted.done() and waiter.granted.exception() is None:
             self.release(waiter.granted.result())
         self._dispatch()
 
@@ -231,20 +240,21 @@ class Ledger:
                 barred.lanes = need.together and self._needs_lanes(need)
 
     def _pick(self, need: Need, barred: _Barred, *, cells: bool = True) -> tuple[Lease, ...] | None:
-        seats = tuple(self._seats.values())
+        seats = self._present.seats(need)
         choice = Choice(seats, self._homes, cells=cells, pooled=not barred.pools)
         if need.solo:
             return choice.solo(need, lanes_only=barred.voting)
         if need.together:
             return choice.together(need)
-        return choice.vote(need, self.voting_capacity)
+        return choice.vote(need, self._present.voting(need))
 
     def _could_be_served(self, need: Need) -> bool:
         """Whether the workers that are there would do, were they idle."""
-        idle = tuple(Seat(seat.endpoint) for seat in self._seats.values())
+        idle = tuple(Seat(seat.endpoint) for seat in self._present.seats(need))
         choice = Choice(idle, self._homes)
-        picked = choice.together(need) if need.together else choice.vote(need, self.voting_capacity)
-        return picked is not None
+        if need.together:
+            return choice.together(need) is not None
+        return choice.vote(need, self._present.voting(need)) is not None
 
     def _grant(self, waiter: _Waiter, leases: tuple[Lease, ...]) -> None:
         now_s = self._clock()
@@ -272,4 +282,4 @@ class Ledger:
 
     def _needs_lanes(self, need: Need) -> bool:
         """Whether no worker has voting slots enough."""
-        return need.want > max((seat.voting for seat in self._seats.values()), default=0)
+        return need.want > max((seat.voting for seat in self._present.ready.values()), default=0)

@@ -140,12 +140,15 @@ class Length:
             raise too_long(tokens, n_ctx, param=param)
 
     def _settled(self, most: int | None) -> bool:
-        """Whether nothing is left to ask."""
-        pooled = any(endpoint.pool for endpoint in self._fleet.expected())
-        return not pooled and self._believed(most) is not None
+        """Whether nothing is left to ask: it fits whatever worker gets it, by its size alone."""
+        expected = self._fleet.expected()
+        if any(endpoint.pool for endpoint in expected):
+            return False
+        least = min((endpoint.ctx for endpoint in expected), default=0)
+        return most is not None and most < least
 
     def _believed(self, most: int | None) -> int | None:
-        """A bound that is of use: one that fits."""
+        """A bound that is of use: one that fits the largest worker."""
         return most if most is not None and most < self._ctx else None
 
 

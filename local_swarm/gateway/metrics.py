@@ -31,6 +31,11 @@ class Metrics:
         self._count_waiting()
         self._count_votes()
         self._count_readers()
+        self._asleep = Gauge(
+            "lswarm_asleep",
+            "1 while the workers wait for the next request to be started.",
+            registry=self.registry,
+        )
 
     def _count_requests(self) -> None:
         self._requests = Counter(
@@ -153,11 +158,18 @@ class Metrics:
         self._saved.inc(saved)
 
     def render(
-        self, workers: Iterable[WorkerStatus], ledger: Ledger, stats: Stats, readers: int = 0
+        self,
+        workers: Iterable[WorkerStatus],
+        ledger: Ledger,
+        stats: Stats,
+        readers: int = 0,
+        *,
+        asleep: bool = False,
     ) -> bytes:
         """The text exposition, with what is only known when asked."""
         self._waiting.set(ledger.waiting)
         self._readers.set(readers)
+        self._asleep.set(asleep)
         self._workers.families = families(workers, ledger.busy, stats)
         return generate_latest(self.registry)
 

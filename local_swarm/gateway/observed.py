@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from local_swarm.gateway.events import Events
 from local_swarm.gateway.ledger import Lease, Ledger, Need
@@ -12,11 +13,20 @@ from local_swarm.telemetry.spans import span
 
 
 class ObservedLedger(Ledger):
-    """Tells how long requests wait for their slots, and how many do."""
+    """Tells how long requests wait for their slots, and how many do: `waiting` whenever that has
+    changed."""
 
-    def __init__(self, *, max_waiting: int, metrics: Metrics, events: Events) -> None:
-        super().__init__(max_waiting=max_waiting, on_wait=metrics.queued)
+    def __init__(
+        self,
+        *,
+        metrics: Metrics,
+        events: Events,
+        waiting: Callable[[int], None],
+        on_drained: Callable[[str, int], None],
+    ) -> None:
+        super().__init__(on_wait=metrics.queued, on_drained=on_drained)
         self._events = events
+        self._on_waiting = waiting
         self._told_waiting = 0
 
     async def acquire(
@@ -32,6 +42,7 @@ class ObservedLedger(Ledger):
     def _tell_waiting(self) -> None:
         if self.waiting != self._told_waiting:
             self._told_waiting = self.waiting
+            self._on_waiting(self.waiting)
             self._events.publish("queue", {"waiting": self.waiting})
 
 

@@ -13,6 +13,7 @@ ID = ("X-Request-Id",)
 AT_THE_DOOR = (400, 401)
 ASKING = (*AT_THE_DOOR, 404, 413, 501, 502, 503, 504)
 VOTING = (*AT_THE_DOOR, 404, 413, 422, 501, 502, 503, 504)
+CONTROLLING = (*AT_THE_DOOR, 403, 413, 500, 501, 503)
 TELLING = (*AT_THE_DOOR, 501, 502, 503, 504)
 
 
@@ -119,6 +120,23 @@ KINDS: Mapping[Kind, Operation] = {
         {SSE: "EventStream"},
     ),
     Kind.OPENAPI: Operation("This document.", "swarm", (400,), {JSON: "Passed"}),
+    Kind.RESTART: Operation(
+        "Restarts one worker, or all of them one after the other.",
+        "control",
+        CONTROLLING,
+        {JSON: "Report"},
+        "RestartRequest",
+    ),
+    Kind.SCALE: Operation(
+        "Changes the number of workers.", "control", CONTROLLING, {JSON: "Report"}, "ScaleRequest"
+    ),
+    Kind.RELOAD: Operation(
+        "Applies the configuration as it is now.",
+        "control",
+        CONTROLLING,
+        {JSON: "Report"},
+        "ReloadRequest",
+    ),
     Kind.CHANGES_A_WORKER: Operation(
         "Refused: it would change a worker that all clients share.",
         "refused",

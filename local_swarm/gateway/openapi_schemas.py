@@ -20,6 +20,7 @@ ERROR_STATUS: dict[int, tuple[str, tuple[str, ...]]] = {
     404: ("The model is not served here.", ID_AND_SOURCE),
     413: ("The body is too large.", ID_AND_SOURCE),
     422: ("Every answer broke the request's own rules.", ID_AND_SOURCE),
+    500: ("It failed, and the swarm runs on; the message says what has happened.", ID_AND_SOURCE),
     501: ("The model, or the engine as it was started, cannot do it.", ID_AND_SOURCE),
     502: ("No worker gave an answer.", ID_AND_SOURCE),
     503: ("The queue is full, or no worker is ready.", (*ID_AND_SOURCE, "Retry-After")),
@@ -50,6 +51,7 @@ def _object(properties: Schema, *required: str, **more: Any) -> Schema:
 
 
 _TEXT: Schema = {"type": "string"}
+_TEXTS: Schema = {"type": "array", "items": _TEXT}
 _WHOLE: Schema = {"type": "integer"}
 _OBJECTS: Schema = {"type": "array", "items": {"type": "object"}}
 _TOKENS = _maybe("integer", minimum=-1, maximum=2**20)
@@ -256,18 +258,30 @@ SCHEMAS: dict[str, Schema] = {
         },
         *("object", "data"),
     ),
+    "RestartRequest": _object({"worker": _maybe("string")}, additionalProperties=False),
+    "ScaleRequest": _object(
+        {"workers": {"type": "integer", "minimum": 1}}, "workers", additionalProperties=False
+    ),
+    "ReloadRequest": _object({}, additionalProperties=False),
+    "Report": _object(
+        {"done": _TEXTS, "applied": _TEXTS, "needs_restart": _TEXTS, "workers": _TEXTS},
+        *("done", "applied", "needs_restart", "workers"),
+    ),
     "State": _object({"status": _TEXT}, "status"),
     "SwarmStatus": _object(
         {
             "model": _TEXT,
+            "version": _TEXT,
             "ready": {"type": "boolean"},
+            "asleep": {"type": "boolean"},
             "uptime_s": {"type": "number"},
             "workers": _OBJECTS,
             "voters": _WHOLE,
             "queue": _object({"waiting": _WHOLE, "in_flight": _WHOLE}, "waiting", "in_flight"),
             "peers": _OBJECTS,
         },
-        *("model", "ready", "uptime_s", "workers", "voters", "queue", "peers"),
+        *("model", "version", "ready", "asleep", "uptime_s", "workers", "voters", "queue"),
+        "peers",
     ),
     "Text": _TEXT,
     "EventStream": {"description": "Server-sent events; the data of each is JSON, or [DONE]."},

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
+import local_swarm
 from local_swarm.domain.worker import WorkerStatus
 from local_swarm.gateway.access import Reporter
 from local_swarm.gateway.activity import Activity
@@ -15,6 +17,14 @@ from local_swarm.gateway.ledger import Ledger
 from local_swarm.gateway.ports import Fleet
 from local_swarm.gateway.stats import Stats
 from local_swarm.gateway.turns import SOLO_SUFFIX, SWARM_ALIAS, Served
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """When the swarm began to serve, by both clocks."""
+
+    wall: float = field(default_factory=time.time)
+    monotonic: float = field(default_factory=time.monotonic)
 
 
 class Overview:
@@ -26,6 +36,7 @@ class Overview:
         stats: Stats,
         activity: Activity,
         reporter: Reporter,
+        since: Since,
     ) -> None:
         self._served = served
         self._fleet = fleet
@@ -33,26 +44,36 @@ class Overview:
         self._stats = stats
         self._activity = activity
         self._reporter = reporter
-        self._started = time.time()
-        self._started_monotonic = time.monotonic()
+        self._since = since
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether the next request has to wake the workers."""
+        return self._fleet.is_asleep and not self._fleet.endpoints()
 
     @property
     def is_ready(self) -> bool:
-        return bool(self._fleet.endpoints()) and not self._activity.draining
+        there = bool(self._fleet.endpoints()) or self.is_asleep
+        return there and not self._activity.draining
+
+    @property
+    def _ctx(self) -> int:
+        """Of the worker with the longest: what fits only there goes there."""
+        expected = self._fleet.expected()
+        return max((endpoint.ctx for endpoint in expected), default=self._served.ctx)
 
     async def models(self, request: web.Request) -> web.Response:
         ids = (self._served.model_id, self._served.model_id + SOLO_SUFFIX, SWARM_ALIAS)
         return _json({"object": "list", "data": [self._model(i) for i in ids]})
 
     def _model(self, model_id: str) -> dict[str, Any]:
-        served = self._served
         return {
             "id": model_id,
             "object": "model",
-            "created": int(self._started),
+            "created": int(self._since.wall),
             "owned_by": "local-swarm",
-            "context_length": served.ctx,
-            "meta": {"n_ctx": served.ctx, "n_ctx_train": served.context_train},
+            "context_length": self._ctx,
+            "meta": {"n_ctx": self._ctx, "n_ctx_train": self._served.context_train},
         }
 
     async def health(self, request: web.Request) -> web.Response:
@@ -60,13 +81,21 @@ class Overview:
         return _json({"status": "ok"})
 
     async def ready(self, request: web.Request) -> web.Response:
-        """At least one worker takes traffic, and the swarm is not stopping."""
-        status = "ok" if self.is_ready else "starting"
-        return _json({"status": status}, 200 if self.is_ready else 503)
+        """At least one worker takes traffic or is woken by it, and the swarm is not stopping."""
+        return _json({"status": self._state()}, 200 if self.is_ready else 503)
+
+    def _state(self) -> str:
+        if self._activity.draining:
+            return "stopping"
+        if self.is_asleep:
+            return "asleep"
+        return "ok" if self.is_ready else "starting"
 
     async def metrics(self, request: web.Request) -> web.Response:
         workers, readers = await self._fleet.status(), self._reporter.events.subscribers
-        body = self._reporter.metrics.render(workers, self._ledger, self._stats, readers)
+        body = self._reporter.metrics.render(
+            workers, self._ledger, self._stats, readers, asleep=self.is_asleep
+        )
         return web.Response(
             body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         )
@@ -75,14 +104,21 @@ class Overview:
         workers = await self._fleet.status()
         body = {
             "model": self._served.model_id,
+            "version": local_swarm.__version__,
             "ready": self.is_ready,
-            "uptime_s": round(time.monotonic() - self._started_monotonic, 1),
+            "asleep": self.is_asleep,
+            "uptime_s": round(time.monotonic() - self._since.monotonic, 1),
             "workers": [self._worker(w) for w in workers],
-            "voters": self._served.voters,
+            "voters": self._voters,
             "queue": {"waiting": self._ledger.waiting, "in_flight": self._activity.in_flight},
             "peers": [],
         }
         return _json(body)
+
+    @property
+    def _voters(self) -> int:
+        """Of the next request: fewer where the workers have fewer slots than they had."""
+        return min(self._served.voters, self._ledger.voting_capacity or self._served.voters)
 
     def _worker(self, worker: WorkerStatus) -> dict[str, Any]:
         seen = self._stats.of(worker.id)
@@ -103,6 +139,12 @@ class Overview:
             "observed_bytes": worker.observed_bytes,
             "drift": msgspec.to_builtins(worker.drift),
             "device_memory": msgspec.to_builtins(worker.device_memory),
+            "reason": worker.reason,
+            "reduced": worker.reduced,
+            "crashes": worker.crashes,
+            "rss_bytes": worker.rss_bytes,
+            "pss_bytes": worker.pss_bytes,
+            "vram_bytes": worker.vram_bytes,
         }
 
 

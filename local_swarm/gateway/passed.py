@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
-from local_swarm.errors import DeadlineExceeded, InvalidRequest, NoVoterAnswered, Overloaded
+from local_swarm.errors import DeadlineExceeded, InvalidRequest, NoVoterAnswered
 from local_swarm.gateway.activity import Activity
 from local_swarm.gateway.attempts import Attempts
 from local_swarm.gateway.bodies import read_json, session_of
@@ -25,6 +25,7 @@ from local_swarm.gateway.cells import LIMITS, answer_tokens, limited
 from local_swarm.gateway.ledger import Lease, Ledger, Need
 from local_swarm.gateway.length import Length
 from local_swarm.gateway.ports import Fleet
+from local_swarm.gateway.present import too_many
 from local_swarm.gateway.purposes import check_vectors
 from local_swarm.gateway.relay import BrokenStream
 from local_swarm.gateway.stats import Stats, tokens_told
@@ -61,15 +62,11 @@ class Turnstile:
         self._timeout_s = timeout_s
         self.activity = activity
 
-    def check_open(self) -> None:
-        if self.activity.draining:
-            raise Overloaded("The swarm is stopping.", retry_after_s=10)
-
     def need(self, slots: int, conversation: str) -> Need:
         """Raises InvalidRequest for more slots than one worker has."""
         most = self._ledger.most_slots
         if slots > max(1, most):
-            raise InvalidRequest(f"n is {slots}, and a worker here has {most} slots.", param="n")
+            raise too_many(slots, most)
         return Need(slots, slots, solo=slots == 1, together=slots > 1, conversation=conversation)
 
     async def tries(
@@ -127,7 +124,6 @@ class Completions:
 
     async def handle(self, request: web.Request, path: str) -> web.StreamResponse:
         body = await read_body(request, self._served)
-        self._turnstile.check_open()
         with self._turnstile.activity:
             need = await self._sized(self._need(request, path, body), path, body)
             return await self._answer(request, path, body, need)
@@ -223,7 +219,6 @@ class Embeddings:
     async def handle(self, request: web.Request, path: str) -> web.StreamResponse:
         body = await read_body(request, self._served)
         check_vectors(self._served, path)
-        self._turnstile.check_open()
 
         async def attempt(lease: Lease, within_s: float) -> AsyncGenerator[Reply, None]:
             upstream_body = body.upstream(_slot(lease))

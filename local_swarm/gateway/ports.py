@@ -9,6 +9,7 @@ from local_swarm.domain.candidate import Candidate
 from local_swarm.domain.endpoint import Endpoint
 from local_swarm.domain.evidence import Evidence, RunsWanted, Wanted
 from local_swarm.domain.execution import Report
+from local_swarm.domain.report import Report as ChangeReport
 from local_swarm.domain.rules import Breach, Rules
 from local_swarm.domain.verdict import Verdict
 from local_swarm.domain.worker import Death, WorkerState, WorkerStatus
@@ -25,6 +26,15 @@ class Fleet(Protocol):
         """Those, and the ones that will come back by themselves soon."""
         ...
 
+    def draining(self) -> tuple[Endpoint, ...]:
+        """The workers that finish what they have, and are given nothing new."""
+        ...
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether workers wait for the next request to be started. They are expected."""
+        ...
+
     def states(self) -> Mapping[str, WorkerState]:
         """What every worker is doing now, by its id."""
         ...
@@ -35,6 +45,16 @@ class Fleet(Protocol):
 
     def served(self, worker: str, generation: int) -> None:
         """Told when a request finished on that life of a worker."""
+        ...
+
+    def drained(self, worker: str, generation: int) -> None:
+        """Told when nothing runs on that life of a draining worker any more; maybe more than
+        once."""
+        ...
+
+    def wanted(self, in_flight: int, waiting: int) -> None:
+        """Told whenever it changes how many requests want a worker, and how many of these wait for
+        a slot. The first wakes the workers that sleep."""
         ...
 
     async def death_of(self, worker: str, generation: int, within_s: float) -> Death | None:
@@ -81,4 +101,22 @@ class Ballots(Protocol):
     async def run(self, wanted: RunsWanted) -> tuple[Report, ...] | None:
         """What came of the candidates' code, in order; None where it could not be run. Never
         raises."""
+        ...
+
+
+class Control(Protocol):
+    """Changes the running swarm. Every method returns when the change is done, which may take
+    minutes, and raises a LocalSwarmError. What must not happen at once it does in turn; what has
+    begun it finishes when its caller has gone, and gives up when the swarm stops."""
+
+    async def restart(self, worker: str | None) -> ChangeReport:
+        """That worker, or all of them one after the other."""
+        ...
+
+    async def scale(self, workers: int) -> ChangeReport:
+        """To so many workers, at least one."""
+        ...
+
+    async def reload(self) -> ChangeReport:
+        """Applies the configuration as it is now."""
         ...

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 
 class Kind(Enum):
-    """Who answers; `app.build` has one handler for each."""
+    """Who answers; `building.build` has one handler for each."""
 
     CHAT = "chat"
     TEXT = "text completions"
@@ -33,6 +34,9 @@ class Kind(Enum):
     STATUS = "status"
     EVENTS = "events"
     OPENAPI = "openapi"
+    RESTART = "restart"
+    SCALE = "scale"
+    RELOAD = "reload"
     CHANGES_A_WORKER = "changes a worker"
     CHANGES_THE_MODEL = "changes the model"
     NOT_OFFERED = "not offered"
@@ -91,6 +95,10 @@ ROUTES = (
     Route("GET", "/v1/swarm/status", Kind.STATUS),
     Route("GET", "/v1/swarm/events", Kind.EVENTS),
     Route("GET", "/openapi.json", Kind.OPENAPI),
+    # changes of the swarm, with its control key
+    Route("POST", "/v1/swarm/restart", Kind.RESTART),
+    Route("POST", "/v1/swarm/scale", Kind.SCALE),
+    Route("POST", "/v1/swarm/reload", Kind.RELOAD),
     # refused on purpose
     Route("POST", "/props", Kind.CHANGES_A_WORKER),
     Route("POST", "/slots/{id}", Kind.CHANGES_A_WORKER),
@@ -109,13 +117,19 @@ def add_routes(
     app: web.Application,
     handlers: Mapping[Kind, Handler],
     passing: Mapping[Kind, PassingHandler],
+    around: Middleware,
 ) -> None:
-    """Every kind has its handler in one of the two; `passing` is told the worker's path too."""
+    """Every kind has its handler in one of the two; `passing` is told the worker's path too.
+
+    `around` is put around each of them here: aiohttp holds on to every application that has
+    middlewares of its own, long after its end (web_app.py `_cached_build_middleware`).
+    """
     for route in ROUTES:
         if route.kind in passing:
             handler = _bound(passing[route.kind], route.upstream or route.path)
         else:
             handler = handlers[route.kind]
+        handler = _behind(around, handler)
         if route.method == "GET":
             app.router.add_get(route.path, handler, expect_handler=_expected)  # and HEAD
         else:
@@ -128,6 +142,13 @@ async def _expected(request: web.Request) -> None:
     if request.version >= (1, 1) and request.headers["Expect"].lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # of the answer nothing has been sent yet
+
+
+def _behind(around: Middleware, handler: Handler) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await around(request, handler)
+
+    return handle
 
 
 def _bound(handler: PassingHandler, path: str) -> Handler:

@@ -9,7 +9,8 @@ needs the cells (llama.cpp tools/server/server-context.cpp `try_clear_idle_slots
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from local_swarm.domain.endpoint import Endpoint
@@ -37,12 +38,18 @@ class Need:
 
 @dataclass(slots=True, eq=False)
 class Seat:
-    """One life of one worker: which of its slots are taken, and how many cells of its pool."""
+    """One life of one worker: which of its slots are taken, and how many cells of its pool.
+
+    `parent_used` is the tick of each slot's last parent use. `guests` are requests without a slot.
+    At `cut_at`, a time of the ledger's clock, the last answer was cut off.
+    """
 
     endpoint: Endpoint
     busy: set[int] = field(default_factory=set)
     cells_used: int = 0
-    parent_used: dict[int, int] = field(default_factory=dict)  # slot -> tick of its last parent use
+    parent_used: dict[int, int] = field(default_factory=dict)
+    guests: int = 0
+    cut_at: float = -math.inf
 
     @property
     def voting(self) -> int:
@@ -102,6 +109,14 @@ def never_fits(endpoint: Endpoint, need: Need) -> bool:
     if not endpoint.pool or need.prompt_tokens is None:
         return False
     return most_room(endpoint, need.prompt_tokens, min(need.want, endpoint.slots)) < 1
+
+
+def roomy(endpoints: Sequence[Endpoint], need: Need) -> list[Endpoint]:
+    """Those with room for the prompt, as far as its size is known. Of slots with a context of their
+    own it is known as a bound, so where none is surely large enough, none of these is too small."""
+    able = [endpoint for endpoint in endpoints if not never_fits(endpoint, need)]
+    most = need.prompt_tokens or 0
+    return [endpoint for endpoint in able if endpoint.pool or most < endpoint.ctx] or able
 
 
 def _room_beside_any(endpoint: Endpoint, need: Need, answers: int) -> int | None:

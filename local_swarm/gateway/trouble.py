@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from local_swarm.domain.worker import Death
+from local_swarm.domain.worker import Cause, Death
 from local_swarm.errors import (
     ContextExceeded,
     InvalidRequest,
@@ -21,10 +21,12 @@ from local_swarm.errors import (
 from local_swarm.gateway.upstream import Refused, UpstreamError
 
 POISON_DEATHS = 2  # that a request may have caused
-MOST_DEATHS = 8  # of any cause: then it is hopeless whoever is to blame
+MOST_DEATHS = 8  # that nobody asked for: then it is hopeless whoever is to blame
 MOST_FAILURES = 3  # without a death
-FROM_OUTSIDE = frozenset({1, 2, 9, 15})  # HUP, INT, KILL, TERM: not something a request does.
-# Nor is exit 0, which is how an engine obeys TERM.
+NOT_BY_A_REQUEST = frozenset(
+    {Cause.ASKED, Cause.KILLED, Cause.OUT_OF_MEMORY, Cause.DEVICE_MEMORY, Cause.TOO_SLOW}
+)
+"""Nor is exit 0, which is how an engine obeys a TERM from outside."""
 OUR_KEY = frozenset({401, 403})  # it is the gateway that a worker does not let in, not the client
 NO_SUCH_PATH = frozenset({404, 405, 501})
 RETRY_PAUSE_S = 0.25  # where a worker refused and lives on, so that it is not asked in a hot loop
@@ -53,11 +55,11 @@ class Trouble:
 
     def verdict(self) -> RequestError | None:
         """The error to give up with, None to try again."""
-        blamed = [d for d in self.deaths if d.signal not in FROM_OUTSIDE and d.exit_code != 0]
-        if len(blamed) >= POISON_DEATHS or len(self.deaths) >= MOST_DEATHS:
-            causes = ", ".join(f"{d.worker}: {d.cause}" for d in self.deaths)
+        deaths = [death for death in self.deaths if death.kind is not Cause.ASKED]
+        if sum(map(_may_be_caused, deaths)) >= POISON_DEATHS or len(deaths) >= MOST_DEATHS:
+            causes = ", ".join(f"{d.worker}: {d.cause}" for d in deaths)
             return PoisonRequest(
-                f"{len(self.deaths)} workers died under this request ({causes}).",
+                f"{len(deaths)} workers died under this request ({causes}).",
                 hint="It is not tried again; `lswarm logs` has what they wrote last.",
             )
         if self.refusal is not None and (
@@ -69,6 +71,11 @@ class Trouble:
         if len(self.failures) >= MOST_FAILURES:
             return NoVoterAnswered(f"No worker answered: {self.failures[-1]}")
         return None
+
+
+def _may_be_caused(death: Death) -> bool:
+    """Whether a request can have brought it about."""
+    return death.kind not in NOT_BY_A_REQUEST and death.exit_code != 0
 
 
 def _same(a: Death, b: Death) -> bool:

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from local_swarm.domain.rules import Rules
-from local_swarm.errors import InvalidRequest, Overloaded
+from local_swarm.errors import InvalidRequest
 from local_swarm.gateway.activity import Activity
 from local_swarm.gateway.bodies import read_json, session_of
 from local_swarm.gateway.fanout import Ask
@@ -79,8 +79,6 @@ class Voted:
     async def handle(self, family: Family, request: web.Request) -> web.StreamResponse:
         """Raises a RequestError before anything was sent; later errors are in the stream."""
         body = await read_json(request)  # before it counts: half a body must not hold up a stop
-        if self._activity.draining:
-            raise Overloaded("The swarm is stopping.", retry_after_s=10)
         with self._activity:
             inquiry = self._read(family, request, body)
             prompt_tokens = await self._length.check(

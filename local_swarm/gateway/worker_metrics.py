@@ -15,7 +15,7 @@ def families(
 ) -> list[Metric]:
     """Every metric of workers, each with one sample a worker (drift: one a difference)."""
     workers = tuple(workers)
-    return [*_state(workers, busy), *_work(workers, stats), *_drift(workers)]
+    return [*_state(workers, busy), *_troubles(workers), *_work(workers, stats), *_drift(workers)]
 
 
 def _state(workers: tuple[WorkerStatus, ...], busy: Callable[[str], int]) -> list[Metric]:
@@ -34,6 +34,30 @@ def _state(workers: tuple[WorkerStatus, ...], busy: Callable[[str], int]) -> lis
         slots.add_metric([worker.id], worker.slots)
         in_use.add_metric([worker.id], busy(worker.id))
     return [ready, restarts, slots, in_use]
+
+
+def _troubles(workers: tuple[WorkerStatus, ...]) -> list[Metric]:
+    crashes = CounterMetricFamily(
+        "lswarm_worker_crashes", "Lives of the worker that ended unasked.", labels=["worker"]
+    )
+    reduced = GaugeMetricFamily(
+        "lswarm_worker_reduced",
+        "1 when the worker runs smaller than planned, for lack of memory.",
+        labels=["worker"],
+    )
+    memory = GaugeMetricFamily(
+        "lswarm_worker_memory_bytes",
+        "What the worker holds now, as far as the system tells.",
+        labels=["worker", "kind"],
+    )
+    for worker in workers:
+        crashes.add_metric([worker.id], worker.crashes)
+        reduced.add_metric([worker.id], worker.reduced is not None)
+        held = {"rss": worker.rss_bytes, "pss": worker.pss_bytes, "vram": worker.vram_bytes}
+        for kind, size_bytes in held.items():
+            if size_bytes is not None:
+                memory.add_metric([worker.id, kind], size_bytes)
+    return [crashes, reduced, memory]
 
 
 def _work(workers: tuple[WorkerStatus, ...], stats: Stats) -> list[Metric]:

@@ -80,11 +80,27 @@ async def test_a_solo_conversation_keeps_its_lane() -> None:
     assert first.slots == again.slots == (3,)
 
 
-def test_a_conversation_is_at_home_in_one_life_of_one_worker() -> None:
+def test_a_conversation_is_at_home_in_one_worker_whatever_life_of_it() -> None:
     endpoint = Endpoint("w0", "", "", slots=3, lanes=0, ctx=1, generation=1)
     seat, need = Seat(endpoint), Need(1, conversation="a")
     homes = Homes()
     homes.remember("a", Lease(seat, (1,)))
     assert homes.slot(seat, need) == 1
-    assert not homes.is_of(Seat(replace(endpoint, generation=2)), need)
+    assert homes.slot(Seat(replace(endpoint, generation=2)), need) == 1
     assert homes.slot(Seat(replace(endpoint, id="w1")), need) is None
+
+
+async def test_a_restarted_worker_has_its_conversations_where_they_were() -> None:
+    """Its slots may have been kept; then the oldest prefix makes room, as before."""
+    book = book_of(4)
+    homes = {name: (await turn(book, name, 1))[1] for name in "abc"}
+    await turn(book, "a", 1)
+    again = [Endpoint("w0", "", "", 4, 1, 1000, generation=2)]
+    book.sync([], again)
+    book.sync(again, again)
+    assert (await turn(book, "c", 1))[1] == homes["c"]
+    assert (await turn(book, "d", 1))[1] == homes["b"]
+    smaller = [Endpoint("w0", "", "", 2, 1, 1000, generation=3)]
+    book.sync(smaller, smaller)
+    for name in "abcd":
+        assert (await turn(book, name, 1))[1] == (0,)

@@ -26,7 +26,7 @@ from local_swarm.gateway.door import Door, door_middleware, mark
 from local_swarm.gateway.events import Events
 from local_swarm.gateway.metrics import Metrics
 from local_swarm.telemetry import logs, spans
-from tests.swarms import MODEL, Shape, Swarm, swarm_of
+from tests.swarms import MODEL, Shape, Swarm, settings_of, swarm_of
 
 DOCS = Path(__file__).parents[2] / "docs" / "observability.md"
 CHAT = "/v1/chat/completions"
@@ -168,6 +168,16 @@ async def test_the_access_log_can_be_turned_off(
     async with swarm_of(Shape(), access_log=False) as swarm:
         await swarm.chat("x")
     assert accesses(lines) == []
+
+
+async def test_the_access_log_can_be_turned_on_and_off_while_it_serves(
+    lines: Callable[[], list[dict[str, Any]]],
+) -> None:
+    async with swarm_of(Shape(), access_log=False) as swarm:
+        for path, access_log in (("/a", True), ("/b", False), ("/c", True)):
+            await swarm.gateway.reconfigure(settings_of(Shape(), access_log=access_log))
+            await swarm.get(path)
+    assert [line["path"] for line in accesses(lines)] == ["/a", "/c"]
 
 
 async def test_a_bug_is_logged_with_the_request_it_hit_and_not_shown_to_the_client(

@@ -23,11 +23,14 @@ async def test_status_matches_its_contract() -> None:
     async with swarm_of(Shape(workers=2)) as swarm:
         await swarm.chat("x")
         _, body = await swarm.get("/v1/swarm/status")
-    assert set(body) == {"model", "ready", "uptime_s", "workers", "voters", "queue", "peers"}
+    assert set(body) == {
+        "model", "version", "ready", "asleep", "uptime_s", "workers", "voters", "queue", "peers",
+    }  # fmt: skip
     assert set(body["workers"][0]) == {
         "id", "engine", "state", "pid", "port", "slots", "slots_busy", "ctx", "restarts",
         "requests", "latency_ms_avg", "tokens_per_s", "planned_bytes", "observed_bytes",
-        "drift", "device_memory",
+        "drift", "device_memory", "reason", "reduced", "crashes", "rss_bytes", "pss_bytes",
+        "vram_bytes",
     }  # fmt: skip
     assert sum(w["requests"] for w in body["workers"]) == 1
     assert body["workers"][0]["observed_bytes"] > 0

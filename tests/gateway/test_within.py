@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from local_swarm.gateway.activity import Activity
 from local_swarm.gateway.asked import AnyWorker
 from local_swarm.gateway.attempts import Attempts
 from local_swarm.gateway.events import Subscription
@@ -43,7 +44,7 @@ def the_death_of_a_worker() -> Started:
 
 def a_ready_worker() -> Started:
     fleet: Any = Fleet([Shape().job(0)], QUICK, run_token="test")
-    workers = AnyWorker(fleet, Ledger(), Upstream(), timeout_s=PATIENCE_S)
+    workers = AnyWorker(fleet, Ledger(), Upstream(), Activity(), timeout_s=PATIENCE_S)
     return workers.ready(Attempts(fleet, PATIENCE_S)), fleet.changed
 
 
