@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import sys
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -110,7 +111,7 @@ def states(fleet: Fleet) -> list[WorkerState]:
 async def fleet_of(shape: Shape, *, wait_ready: bool = True) -> AsyncIterator[Fleet]:
     jobs = [shape.job(i) for i in range(shape.workers)]
     logs = LogSettings(directory=shape.log_directory)
-    async with Fleet(jobs, shape.policy, run_token="test", logs=logs) as fleet:
+    async with Fleet(jobs, shape.policy, run_token=uuid.uuid4().hex, logs=logs) as fleet:
         fleet.start()
         if wait_ready:
             await until(fleet, lambda: len(fleet.endpoints()) == shape.workers)

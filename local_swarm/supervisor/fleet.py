@@ -19,6 +19,7 @@ from local_swarm.supervisor.gate import StartGate
 from local_swarm.supervisor.job import Job, LogSettings
 from local_swarm.supervisor.keeper import Keeper, Rest
 from local_swarm.supervisor.restart import RestartPolicy, is_crowded
+from local_swarm.supervisor.warden import Warden
 from local_swarm.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -66,6 +67,7 @@ class Fleet:
         self.mourn = mourner
         self._memory_of = memory_of
         self.gate = StartGate()
+        self.warden = Warden(run_token)
         self.keepers = {job.id: Keeper(job, self) for job in jobs}
         self.demand = Demand(last=time.monotonic())
         self.session: aiohttp.ClientSession
@@ -77,6 +79,7 @@ class Fleet:
         self._ended = False
 
     async def __aenter__(self) -> Fleet:
+        await self.warden.__aenter__()
         # Connections to children are never pooled: a broken one must speak of this life only.
         connector = aiohttp.TCPConnector(force_close=True, limit=0)
         self.session = aiohttp.ClientSession(connector=connector, trust_env=False)
@@ -86,6 +89,7 @@ class Fleet:
         try:
             await self.stop()
         finally:
+            await self.warden.__aexit__()
             await self.session.close()
 
     def start(self) -> None:

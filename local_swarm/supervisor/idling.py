@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from local_swarm.domain.worker import WorkerState
@@ -30,17 +31,20 @@ class _Since:
 
 @dataclass(slots=True)
 class Idling:
-    """A watch for `Fleet(watches=...)`. `settings` may be replaced while it runs."""
+    """A watch for `Fleet(watches=...)`. `settings` may be replaced while it runs; it does nothing
+    while `held` says that somebody else is changing the workers."""
 
     settings: LoadSettings
     every_s: float = EVERY_S
+    held: Callable[[], bool] = lambda: False
     _waiting: _Since = field(default_factory=_Since)
     _roomy: _Since = field(default_factory=_Since)
     _started: float = 0.0
 
     async def __call__(self, fleet: Fleet) -> None:
         while True:
-            await self._act(fleet, decide(self._load(fleet), self.settings))
+            if not self.held():
+                await self._act(fleet, decide(self._load(fleet), self.settings))
             await asyncio.sleep(self.every_s)
 
     def _load(self, fleet: Fleet) -> Load:

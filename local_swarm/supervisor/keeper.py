@@ -234,7 +234,12 @@ class Keeper:
             if watch:
                 await asyncio.to_thread(watch.before)
             present.spec = present.job.launch()
-            present.child = await spawn(present.spec, self.log, run_token=self._fleet.run_token)
+            present.child = await spawn(
+                present.spec,
+                self.log,
+                run_token=self._fleet.run_token,
+                warden=self._fleet.warden,
+            )
             self.handle(life.Spawned(generation))
             self._fleet.changed()
             if self.worker.state is WorkerState.STOPPING:

@@ -9,14 +9,55 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Protocol
 
 from local_swarm.domain.launch import LaunchSpec
 from local_swarm.supervisor.logs import WorkerLog
+from local_swarm.supervisor.orphans import marks
+from local_swarm.supervisor.output import Output, output_of
+from local_swarm.supervisor.warden import Warden
+from local_swarm.supervisor.windows_job import CREATE_NEW_PROCESS_GROUP, WindowsJob
 
 GUARD = Path(__file__).with_name("guard.py")
 DROPPED = ("LSWARM_", "LLAMA_ARG_", "LLAMA_API_KEY")
-PIPE_BYTES = 65536  # what a pipe holds
-RUN_TOKEN = "LSWARM_RUN_TOKEN"  # in every child's environment: proves whose it is
+
+
+class Group(Protocol):
+    """A child and what it started."""
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def close(self) -> None:
+        """Ends what the child, which is gone, has left."""
+
+
+class ProcessGroup:
+    """The group that the child leads (POSIX)."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+
+    def terminate(self) -> None:
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+
+    def close(self) -> None:
+        # While anything is left of a group no process gets its number: whoever has that pid now
+        # is a stranger, and nothing is left.
+        try:
+            os.kill(self._pid, 0)
+        except ProcessLookupError:
+            self.kill()
+        except PermissionError:
+            return
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._pid, number)
 
 
 class ChildProcess:
@@ -26,12 +67,17 @@ class ChildProcess:
     who inherited the pipe has closed it, and a child that is gone would count as alive.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, output: int, log: WorkerLog) -> None:
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        group: Group,
+        output: Output,
+        warden: Warden | None,
+    ) -> None:
         self._process = process
+        self._group = group
         self._output = output
-        self._log = log
-        os.set_blocking(output, False)
-        asyncio.get_running_loop().add_reader(output, self._read)
+        self._warden = warden
 
     @property
     def pid(self) -> int:
@@ -40,73 +86,89 @@ class ChildProcess:
     async def wait(self) -> tuple[int | None, int | None]:
         """Waits until the process has ended; returns (exit code, signal), one of them None.
 
-        Then ends what is left of its group and closes its log's pipe.
+        Then ends what is left of its group and closes its log's pipe. Call it once.
         """
         try:
             code = await self._process.wait()
         finally:
-            self.kill()
-            self._read()
-            self._close()
+            self.kill()  # where this is cancelled
+            self._group.close()
+            if self._warden is not None:
+                self._warden.gone(self.pid)
+            await self._output.finish()
         return (None, -code) if code < 0 else (code, None)
 
-    def _read(self) -> None:
-        """Takes some of what the child has written, never so much that a flood holds the loop."""
-        if self._output < 0:
-            return
-        try:
-            chunk = os.read(self._output, PIPE_BYTES)
-        except BlockingIOError:
-            return
-        if chunk:
-            self._log.feed(chunk)
-        else:
-            self._close()
-
-    def _close(self) -> None:
-        if self._output >= 0:
-            asyncio.get_running_loop().remove_reader(self._output)
-            os.close(self._output)
-            self._output = -1
-            self._log.end()
-
     def terminate(self) -> None:
-        self._signal(signal.SIGTERM)
+        """Asks the child and its group to end."""
+        if self._process.returncode is None:  # else its pid may be another's
+            self._group.terminate()
 
     def kill(self) -> None:
-        self._signal(signal.SIGKILL)
-
-    def _signal(self, number: signal.Signals) -> None:
-        """To the whole group: the child leads its own session."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
+        """Ends the child and its group at once."""
+        if self._process.returncode is None:
+            self._group.kill()
 
 
-async def spawn(spec: LaunchSpec, log: WorkerLog, *, run_token: str) -> ChildProcess:
-    """Starts `spec` in a session of its own. Raises OSError when nothing could be started."""
+async def spawn(
+    spec: LaunchSpec, log: WorkerLog, *, run_token: str, warden: Warden | None = None
+) -> ChildProcess:
+    """Starts `spec` as the leader of a group. Raises OSError when nothing could be started.
+
+    The child runs nothing before the warden (and, on Windows, its job) knows of it.
+    """
     command = [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), *spec.argv]
+    environment = child_environment(os.environ, spec.env, run_token)
     output, written = os.pipe()
+    held, go = os.pipe()
+    with _closed(written, held, go):
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=held, stdout=written, stderr=written, env=environment, **_apart()
+            )
+            group = _group_of(process)
+        except BaseException:
+            os.close(output)
+            raise
+        child = ChildProcess(process, group, output_of(output, log), warden)
+        if warden is not None:
+            warden.born(process.pid)
+        with contextlib.suppress(BrokenPipeError):  # it is gone already; `wait` tells
+            os.write(go, b"\n")
+        return child
+
+
+@contextlib.contextmanager
+def _closed(*fds: int) -> Any:
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=written,
-            stderr=written,
-            env=child_environment(os.environ, spec.env, run_token),
-            start_new_session=True,
-        )
-    except BaseException:
-        os.close(output)
-        raise
+        yield
     finally:
-        os.close(written)
-    return ChildProcess(process, output, log)
+        for fd in fds:
+            os.close(fd)
+
+
+def _apart() -> dict[str, Any]:
+    """So that neither a Ctrl-C nor a signal to our group reaches the child."""
+    if sys.platform == "win32":
+        return {"creationflags": CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True}
+
+
+def _group_of(process: asyncio.subprocess.Process) -> Group:
+    """Raises OSError where there is no job for it; then it is gone."""
+    if sys.platform == "win32":
+        try:
+            return WindowsJob(process.pid)
+        except OSError:
+            process.kill()
+            raise
+    return ProcessGroup(process.pid)
 
 
 def child_environment(
     parent: Mapping[str, str], added: Mapping[str, str], run_token: str
 ) -> dict[str, str]:
-    """The parent's environment plus what is asked; without our own settings (they hold keys) and
-    the engine's (`LLAMA_ARG_*` would open doors that the flags leave closed)."""
+    """The parent's environment plus what is asked, and the marks of this run; without our own
+    settings (they hold keys) and the engine's (`LLAMA_ARG_*` would open doors that the flags leave
+    closed)."""
     kept = {k: v for k, v in parent.items() if not k.startswith(DROPPED)}
-    return {**kept, **added, RUN_TOKEN: run_token}
+    return {**kept, **added, **marks(run_token)}

@@ -1,8 +1,7 @@
-"""What a running swarm leaves on disk: who it is, how to reach it, whose children are whose.
+"""What a running swarm leaves on disk: who it is, how to reach it.
 
-The file lets `lswarm status` and `down` find the swarm, and lets the next start end what an
-earlier one left behind. Only what is provably ours is ever touched: a process is ours when its
-environment holds the random token of a run whose supervisor (pid and start time) is gone.
+The file lets `lswarm status` and `down` find the swarm, and says who holds a port. It is not needed
+to find what a dead swarm left behind: `orphans.py` does without it.
 """
 
 from __future__ import annotations
@@ -13,31 +12,15 @@ import tempfile
 from pathlib import Path
 
 import msgspec
-import psutil
 
-from local_swarm.supervisor.process import RUN_TOKEN
+from local_swarm.supervisor import orphans
+from local_swarm.supervisor.identity import ProcessId as ProcessId
+from local_swarm.supervisor.identity import Standing
+from local_swarm.telemetry.logs import get_logger
 
+log = get_logger(__name__)
 
-class ProcessId(msgspec.Struct, frozen=True):
-    """A process beyond doubt: pids come again, a pid with its start time does not."""
-
-    pid: int
-    start_time: float
-
-    @classmethod
-    def of(cls, pid: int) -> ProcessId:
-        """Raises psutil.NoSuchProcess."""
-        return cls(pid, psutil.Process(pid).create_time())
-
-    def process(self) -> psutil.Process | None:
-        """The live process, or None when it is gone or another one has its pid."""
-        try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.start_time) < 0.05
-            alive = process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            return None
-        return process if same and alive else None
+VERSION = 2
 
 
 class RunFile(msgspec.Struct, frozen=True):
@@ -48,7 +31,7 @@ class RunFile(msgspec.Struct, frozen=True):
     token: str
     control_key: str
     model: str
-    version: int = 1
+    version: int = VERSION
 
 
 def write(path: Path, run: RunFile) -> None:
@@ -66,11 +49,13 @@ def write(path: Path, run: RunFile) -> None:
 
 
 def read(path: Path) -> RunFile | None:
-    """The file's content, or None when there is none or it is damaged."""
+    """The file's content. None when there is none, it is damaged, or of another version: whoever
+    wrote that may be alive, and nobody's children are judged by it."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=RunFile)
+        run = msgspec.json.decode(path.read_bytes(), type=RunFile)
     except (OSError, msgspec.DecodeError):
         return None
+    return run if run.version == VERSION else None
 
 
 def remove(path: Path, token: str) -> None:
@@ -80,29 +65,19 @@ def remove(path: Path, token: str) -> None:
         path.unlink(missing_ok=True)
 
 
-def reap(run: RunFile) -> list[int]:
-    """Ends what a dead supervisor left behind, its children's children too; returns their pids.
-
-    Does nothing while that supervisor lives. Reads every process's environment: tens of
-    milliseconds.
-    """
-    if run.supervisor.process() is not None:
-        return []
-    ended = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            if process.environ().get(RUN_TOKEN) == run.token:
-                process.kill()
-                ended.append(process.pid)
-    return ended
-
-
 def clean_up(directory: Path) -> list[int]:
-    """Reaps after every dead supervisor whose run file lies here and removes the file."""
-    ended = []
+    """Ends what dead supervisors left that keep their run files here, and removes those files.
+
+    Returns the pids that were ended. A file that cannot be read stays, until a swarm takes its
+    port; so does one from another container on this machine, of which nothing can be known. Blocks
+    for some tens of milliseconds. Never raises.
+    """
+    ended = orphans.reap(directory)
     for path in directory.glob("swarm-*.json"):
         run = read(path)
-        if run is not None and run.supervisor.process() is None:
-            ended += reap(run)
-            remove(path, run.token)
+        if run is None:
+            log.warning("a run file that cannot be read is left alone", path=str(path))
+        elif run.supervisor.standing() is Standing.GONE:
+            with contextlib.suppress(OSError):  # nobody takes it for a running swarm
+                remove(path, run.token)
     return ended

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import os
 import signal
+import uuid
 
 import pytest
 
@@ -133,7 +134,7 @@ async def test_a_worker_gives_memory_up_step_by_step_and_takes_it_back(fleet: Fl
 async def test_a_worker_that_was_killed_for_memory_comes_back_smaller() -> None:
     kills = [0]
     job = giving(Shape(slots=4).job(0))
-    async with Fleet([job], QUICK, run_token="t", oom_kills=lambda: kills[0]) as fleet:
+    async with Fleet([job], QUICK, run_token=uuid.uuid4().hex, oom_kills=lambda: kills[0]) as fleet:
         fleet.start()
         await until(fleet, lambda: bool(fleet.endpoints()))
         kills[0] += 1
@@ -187,7 +188,7 @@ async def test_a_watch_that_fails_begins_again_and_ends_with_the_fleet(monkeypat
         begun.release()
         raise RuntimeError("a bug")
 
-    async with Fleet([], QUICK, run_token="t", watches=[watch]) as fleet:
+    async with Fleet([], QUICK, run_token=uuid.uuid4().hex, watches=[watch]) as fleet:
         fleet.start()
         for _ in range(3):
             await within(begun.acquire())

@@ -4,20 +4,14 @@ import asyncio
 import dataclasses
 import os
 import signal
-import subprocess
-import sys
+import uuid
 from pathlib import Path
 
 import psutil
-import pytest
 
 from local_swarm.domain.launch import LaunchSpec
 from local_swarm.domain.worker import DeviceMemory, WorkerState
-from local_swarm.supervisor import runfile
 from local_swarm.supervisor.fleet import Fleet
-from local_swarm.supervisor.logs import WorkerLog
-from local_swarm.supervisor.process import spawn
-from local_swarm.supervisor.runfile import ProcessId, RunFile
 from tests.swarms import PATIENCE_S, QUICK, Shape, fleet_of, states, until
 
 
@@ -101,7 +95,9 @@ async def test_a_program_that_does_not_exist_is_a_death_not_an_exception(tmp_pat
     def missing():
         return dataclasses.replace(launch(), argv=(str(tmp_path / "no-such-program"),))
 
-    async with Fleet([dataclasses.replace(job, launch=missing)], QUICK, run_token="t") as fleet:
+    async with Fleet(
+        [dataclasses.replace(job, launch=missing)], QUICK, run_token=uuid.uuid4().hex
+    ) as fleet:
         fleet.start()
         await until(fleet, lambda: states(fleet) == [WorkerState.FAILED])
         assert any("no-such-program" in line for line in fleet.keepers["w0"].deaths[-1].log_tail)
@@ -133,7 +129,7 @@ async def test_each_life_s_devices_are_measured_around_its_start() -> None:
         return job.launch()
 
     watched = dataclasses.replace(job, launch=launch, watch=lambda: Watch(calls))
-    async with Fleet([watched], QUICK, run_token="t") as fleet:
+    async with Fleet([watched], QUICK, run_token=uuid.uuid4().hex) as fleet:
         fleet.start()
         await until(fleet, lambda: bool(fleet.endpoints()))
         (status,) = await fleet.status()
@@ -151,103 +147,10 @@ async def test_a_life_that_never_was_ready_ends_its_measuring() -> None:
     job = Shape(script={"start_exit": 3}).job(0)
     watched = dataclasses.replace(job, watch=lambda: Watch(calls))
     policy = dataclasses.replace(QUICK, half_open_s=60.0)
-    async with Fleet([watched], policy, run_token="t") as fleet:
+    async with Fleet([watched], policy, run_token=uuid.uuid4().hex) as fleet:
         fleet.start()
         await until(fleet, lambda: states(fleet) == [WorkerState.FAILED])
     assert calls == ["before", "ended"] * len(fleet.keepers["w0"].deaths)
-
-
-SUPERVISOR = """
-import asyncio, sys
-from tests.swarms import Shape, fleet_of
-async def main():
-    async with fleet_of(Shape(workers=2)) as fleet:
-        print(*(k.child.pid for k in fleet.keepers.values()), flush=True)
-        await asyncio.Event().wait()
-asyncio.run(main())
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="parent-death signal is Linux's")
-def test_no_worker_outlives_a_killed_supervisor() -> None:
-    supervisor = subprocess.Popen(
-        [sys.executable, "-c", SUPERVISOR], stdout=subprocess.PIPE, text=True
-    )
-    assert supervisor.stdout is not None
-    pids = [int(word) for word in supervisor.stdout.readline().split()]
-    children = [psutil.Process(pid) for pid in pids]
-    assert len(children) == 2
-    supervisor.kill()
-    supervisor.wait()
-    supervisor.stdout.close()
-    _, alive = psutil.wait_procs(children, timeout=3)
-    assert [p for p in alive if p.status() != psutil.STATUS_ZOMBIE] == []
-
-
-SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
-DEAD = ProcessId(2**22 + 1, 1.0)
-
-
-def test_the_next_start_ends_only_what_is_provably_ours(tmp_path: Path) -> None:
-    ours = subprocess.Popen(SLEEP, env={**os.environ, "LSWARM_RUN_TOKEN": "secret"})
-    other = subprocess.Popen(SLEEP, env={**os.environ, "LSWARM_RUN_TOKEN": "another's"})
-    stranger = subprocess.Popen(SLEEP)
-    path = tmp_path / "swarm-1.json"
-    try:
-        runfile.write(path, RunFile(DEAD, "http://x:1", "secret", "key", "m"))
-        assert runfile.clean_up(tmp_path) == [ours.pid]
-        assert ours.wait(PATIENCE_S) == -signal.SIGKILL
-        assert stranger.poll() is None
-        assert other.poll() is None
-        assert not path.exists()
-    finally:
-        for process in (ours, other, stranger):
-            process.kill()
-            process.wait()
-
-
-def test_nothing_is_touched_while_the_supervisor_lives(tmp_path: Path) -> None:
-    child = subprocess.Popen(SLEEP, env={**os.environ, "LSWARM_RUN_TOKEN": "secret"})
-    try:
-        run = RunFile(ProcessId.of(os.getpid()), "http://x:1", "secret", "k", "m")
-        runfile.write(tmp_path / "swarm-1.json", run)
-        assert runfile.clean_up(tmp_path) == []
-        assert child.poll() is None
-        assert (tmp_path / "swarm-1.json").exists()
-    finally:
-        child.kill()
-        child.wait()
-
-
-async def test_the_end_of_a_child_is_seen_while_others_hold_its_output() -> None:
-    grandchild = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', " + repr(
-        "import os, time; os.setsid(); print('here', flush=True); time.sleep(60)"
-    )
-    code = f"{grandchild}], start_new_session=False); sys.exit(3)"
-    spec = LaunchSpec("x", (sys.executable, "-c", code), "127.0.0.1", 1)
-    child = await spawn(spec, WorkerLog("w", None), run_token="grandchild-test")
-    assert await asyncio.wait_for(child.wait(), PATIENCE_S) == (3, None)
-    run = RunFile(DEAD, "http://x:1", "grandchild-test", "k", "m")
-    runfile.reap(run)
-
-
-def test_a_damaged_run_file_is_no_run_file(tmp_path: Path) -> None:
-    path = tmp_path / "run.json"
-    path.write_text('{"supervisor": ')
-    assert runfile.read(path) is None
-    assert runfile.read(tmp_path / "none.json") is None
-
-
-def test_a_run_file_is_private_and_removed_by_its_owner_only(tmp_path: Path) -> None:
-    path = tmp_path / "run.json"
-    run = RunFile(ProcessId(1, 1.0), "http://x:1", "token", "key", "m")
-    runfile.write(path, run)
-    assert path.stat().st_mode & 0o077 == 0
-    assert runfile.read(path) == run
-    runfile.remove(path, "another token")
-    assert path.exists()
-    runfile.remove(path, "token")
-    assert not path.exists()
 
 
 async def test_no_task_is_left_after_the_fleet() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import uuid
 from contextlib import asynccontextmanager
 
 import psutil
@@ -27,7 +28,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="signals that stop ar
 async def watched(watch, shape: Shape | None = None, *, ready: bool = True):
     shape = shape or Shape()
     jobs = [shape.job(n) for n in range(shape.workers)]
-    async with Fleet(jobs, QUICK, run_token="t", watches=[watch]) as fleet:
+    async with Fleet(jobs, QUICK, run_token=uuid.uuid4().hex, watches=[watch]) as fleet:
         fleet.start()
         await until(fleet, lambda: not ready or len(fleet.endpoints()) == shape.workers)
         yield fleet

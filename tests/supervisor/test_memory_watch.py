@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import uuid
 from contextlib import asynccontextmanager
 
 from local_swarm.domain.memory import GIB, MIB
@@ -35,7 +36,7 @@ def giving(job: Job, slots: int) -> Job:
 async def swarm(workers: int, sensed: list[Sensed]):
     watch = MemoryWatch(POLICY, lambda: sensed[0], every_s=0.01)
     jobs = [giving(Shape(slots=4).job(n), 4) for n in range(workers)]
-    async with Fleet(jobs, QUICK, run_token="t", watches=[watch]) as fleet:
+    async with Fleet(jobs, QUICK, run_token=uuid.uuid4().hex, watches=[watch]) as fleet:
         fleet.start()
         await until(fleet, lambda: len(fleet.endpoints()) == workers)
         draining = asyncio.create_task(drain(fleet))
