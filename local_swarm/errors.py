@@ -32,6 +32,7 @@ An error is raised where its cause is known and shown once, at the edge: the com
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -64,6 +65,7 @@ class LocalSwarmError(Exception):
 
 class UsageError(LocalSwarmError):
     exit_code = 2
+    http_status = 400
     code = "usage"
     blame = Blame.CLIENT
 
@@ -102,6 +104,7 @@ class BusyError(LocalSwarmError):
 
 class NotRunningError(LocalSwarmError):
     exit_code = 8
+    http_status = 503
     code = "not_running"
 
 
@@ -236,3 +239,15 @@ class NoValidAnswer(RequestError):
     code = "no_valid_answer"
     type = "invalid_request_error"
     blame = Blame.WORKER
+
+
+def with_code(code: str) -> type[LocalSwarmError] | None:
+    """The error of a command that has this `code`; None for those of requests, and unknown ones."""
+    return next((kind for kind in _below(LocalSwarmError) if kind.code == code), None)
+
+
+def _below(kind: type[LocalSwarmError]) -> Iterator[type[LocalSwarmError]]:
+    for each in kind.__subclasses__():
+        if not issubclass(each, RequestError):
+            yield each
+            yield from _below(each)

@@ -11,6 +11,7 @@ from local_swarm import __version__
 COMMANDS = {
     "ask": "local_swarm.cli.ask:ask",
     "config": "local_swarm.cli.config:config",
+    "doctor": "local_swarm.cli.doctor:doctor",
     "down": "local_swarm.cli.down:down",
     "estimate": "local_swarm.cli.estimate:estimate",
     "eval": "local_swarm.cli.eval:evaluate",
@@ -19,6 +20,10 @@ COMMANDS = {
     "models": "local_swarm.cli.models:models",
     "opencode": "local_swarm.cli.opencode:opencode",
     "plan": "local_swarm.cli.plan:plan",
+    "reload": "local_swarm.cli.reload:reload",
+    "restart": "local_swarm.cli.restart:restart",
+    "scale": "local_swarm.cli.scale:scale",
+    "service": "local_swarm.cli.service:service",
     "status": "local_swarm.cli.status:status",
     "up": "local_swarm.cli.up:up",
 }
@@ -27,6 +32,7 @@ COMMANDS = {
 HELP = {
     "ask": "Ask the swarm one question and see how it voted.",
     "config": "Show the settings and where each comes from.",
+    "doctor": "Look for what is wrong here, and say what to do.",
     "down": "Stop the running swarm.",
     "estimate": "Show what a model takes in memory.",
     "eval": "Measure what voting gives.",
@@ -35,6 +41,10 @@ HELP = {
     "models": "Show, download and remove models.",
     "opencode": "Show or write opencode's configuration.",
     "plan": "Show what would run here, and why.",
+    "reload": "Apply the changed configuration to the running swarm.",
+    "restart": "Restart the workers of the running swarm, one at a time.",
+    "scale": "Change how many workers run.",
+    "service": "Run the swarm as a service of the system.",
     "status": "Show the running swarm.",
     "up": "Start a swarm and serve until stopped.",
 }

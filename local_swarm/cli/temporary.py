@@ -11,8 +11,9 @@ from typing import TypeVar
 from local_swarm.config import Config
 from local_swarm.config.paths import user_paths
 from local_swarm.swarm.control import Client
-from local_swarm.swarm.lifecycle import interruptible, running
+from local_swarm.swarm.lifecycle import running
 from local_swarm.swarm.planning import prepare
+from local_swarm.swarm.signals import interruptible
 
 T = TypeVar("T")
 

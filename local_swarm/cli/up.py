@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import subprocess
+import functools
+import os
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import local_swarm.__main__
 from local_swarm.cli import options
 
-DETACH_TIMEOUT_S = 600.0
+if TYPE_CHECKING:
+    from local_swarm.config import Config, Loaded
+    from local_swarm.config.paths import Paths
+    from local_swarm.swarm.own_log import OwnLog
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
@@ -38,58 +42,70 @@ def up(
 
     When it is ready it prints one line: READY http://HOST:PORT/v1 model=ID workers=K slots=N
     """
+    from local_swarm.config.paths import user_paths
+    from local_swarm.swarm.starting import refuse_second
+
     federation = False if no_federation else None
-    loaded = options.settings(config_path, federation=federation, **flags)
-    config = loaded.config
-    if detach:
-        _detach(config.server.port, sys.argv)
+    read = functools.partial(options.settings, config_path, federation=federation, **flags)
+    config, paths = read().config, user_paths()
+    refuse_second(paths, config.server.port)
+    own_log = _own_log(config)
+    if detach and own_log is None:
+        from local_swarm.swarm import detached
+
+        # Not `-m local_swarm`: that would run a package of this name in the current folder.
+        command = [sys.executable, local_swarm.__main__.__file__, *sys.argv[1:]]
+        click.echo(detached.start(command, paths.state / "logs"))
         return
+    _serve(read, paths, model, engine_args, own_log, verbose=verbose)
+
+
+def _serve(
+    read: Callable[[], Loaded],
+    paths: Paths,
+    model: str | None,
+    engine_args: tuple[str, ...],
+    own_log: OwnLog | None,
+    *,
+    verbose: bool,
+) -> None:
     import asyncio
 
-    from local_swarm.config.paths import user_paths
-    from local_swarm.swarm.lifecycle import Running, serve
+    from local_swarm.supervisor.init import step_aside
+    from local_swarm.swarm import notify
+    from local_swarm.swarm.lifecycle import Running, Settings, serve
     from local_swarm.swarm.planning import prepare
     from local_swarm.telemetry import logs
 
-    logs.configure(level="debug" if verbose else config.logs.level, prompts=config.logs.prompts)
-    prepared = prepare(config, model=model, engine_args=engine_args)
-    logs.hide(prepared.child_key, *config.server.api_keys)
+    def log_as(config: Config) -> None:
+        level = "debug" if verbose else config.logs.level
+        logs.configure(level=level, prompts=config.logs.prompts)
 
     def announce(swarm: Running) -> None:
         click.echo(swarm.ready_line)
 
-    asyncio.run(serve(prepared, user_paths(), announce))
-
-
-def _detach(port: int, argv: list[str]) -> None:
-    """Starts the same command in the background and waits for its READY line."""
-    from local_swarm.config.paths import ensured, user_paths
-    from local_swarm.errors import WorkerStartError
-
-    log = ensured(user_paths().state / "logs") / f"up-{port}.log"
-    command = [a for a in argv[1:] if a != "--detach"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, local_swarm.__main__.__file__, *command],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    deadline = time.monotonic() + DETACH_TIMEOUT_S
-    while time.monotonic() < deadline:
-        code = process.poll()
-        if line := _ready_line(log):
-            click.echo(line)
+    async def run() -> None:
+        settings = Settings(read, log_as)
+        if own_log is None:
+            await serve(prepared, paths, announce, settings=settings)
             return
-        if code is not None:
-            click.echo(log.read_text(errors="replace"), err=True, nl=False)
-            sys.exit(code)
-        time.sleep(0.05)
-    process.terminate()
-    raise WorkerStartError(f"Not ready after {DETACH_TIMEOUT_S:.0f} s.", hint=f"See {log}.")
+        async with own_log.kept_small():
+            await serve(prepared, paths, announce, settings=settings, listens=own_log.move)
+
+    step_aside()  # before there is any thread
+    config = read().config
+    log_as(config)
+    with notify.preparing():
+        prepared = prepare(config, model=model, engine_args=engine_args)
+    logs.hide(prepared.child_key, *config.server.api_keys)
+    asyncio.run(run())
 
 
-def _ready_line(log: Path) -> str | None:
-    lines = log.read_text(errors="replace").splitlines()
-    return next((line for line in lines if line.startswith("READY ")), None)
+def _own_log(config: Config) -> OwnLog | None:
+    """Of a detached swarm, which this process then is; what it starts is none."""
+    from local_swarm.swarm.own_log import VARIABLE, OwnLog
+
+    path = os.environ.pop(VARIABLE, "")
+    if not path:
+        return None
+    return OwnLog(Path(path), max_bytes=config.logs.max_bytes, backups=config.logs.backups)

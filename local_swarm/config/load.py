@@ -58,6 +58,12 @@ def load(
     return Loaded(config, MappingProxyType(origins), None if file is None else file.path)
 
 
+def refuse_between(config: Config, origins: Mapping[str, Origin]) -> None:
+    """Raises `ConfigError` where settings are right alone and wrong together."""
+    if problems := problems_between(config, origins):
+        raise _error(problems)
+
+
 def _checked_values(
     given: Mapping[str, tuple[object, Origin]], problems: list[str]
 ) -> dict[str, object]:

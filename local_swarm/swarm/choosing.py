@@ -144,13 +144,13 @@ class Chooser:
             self.machine.host,
             candidates,
             self.wishes,
-            beside=self._beside(),
+            beside=self.beside(),
             engine_build=self.engine_build,
         )
 
     def _planned(self, source: Source) -> tuple[ModelFacts, Plan]:
         """One model's plan, by the engine's own figures where ours are bounds."""
-        model, beside = source.facts, self._beside()
+        model, beside = source.facts, self.beside()
         answers: dict[WorkerPlan, tuple[MemoryPart, ...]] = {}
         while True:
             plan = budget.plan(
@@ -170,7 +170,8 @@ class Chooser:
                 return model, plan
             answers[asked.shape] = self.ask(asked, model)
 
-    def _beside(self) -> Beside:
+    def beside(self) -> Beside:
+        """What each worker loads besides the model. Reads headers; raises ModelError."""
         models = self.config.models
         projector = read_projector(Path(models.mmproj).expanduser()) if models.mmproj else None
         draft = resolve(models.draft, store=self._store).facts if models.draft else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from local_swarm import hardware
 from local_swarm.budget import observe
 from local_swarm.config import Config
 from local_swarm.consensus import STRATEGIES
@@ -22,16 +23,59 @@ from local_swarm.gateway.learning import SkillBook
 from local_swarm.gateway.stream import Pace
 from local_swarm.gateway.turns import Served
 from local_swarm.gateway.voted import VotedSettings
+from local_swarm.supervisor.fleet import Fleet
+from local_swarm.supervisor.idling import Idling
 from local_swarm.supervisor.job import Job, LogSettings
+from local_swarm.supervisor.load import LoadSettings
+from local_swarm.supervisor.looking import Watcher
+from local_swarm.supervisor.progress import Limits as HangLimits
 from local_swarm.supervisor.restart import RestartPolicy
+from local_swarm.swarm.changes import Runs
+from local_swarm.swarm.crew import Source
 from local_swarm.swarm.device_memory import Starts
 from local_swarm.swarm.planning import CHILD_HOST, Prepared
 from local_swarm.wire.limits import Limits
 
 
-def jobs(prepared: Prepared) -> list[Job]:
-    starts = Starts(prepared.host.devices, hardware.free_memory)
-    return [_job(prepared, worker, starts) for worker in prepared.plan.workers]
+@dataclass(frozen=True, slots=True)
+class Watches:
+    """What looks after the workers beyond their exit and readiness."""
+
+    hangs: Watcher
+    idling: Idling
+
+    @classmethod
+    def of(cls, prepared: Prepared) -> Watches:
+        return cls(Watcher(hang_limits(prepared.config)), Idling(load_settings(prepared)))
+
+    def hold_while(self, is_busy: Callable[[], bool]) -> None:
+        """They start and stop no worker while somebody else does."""
+        self.idling.held = is_busy
+
+    def take(self, prepared: Prepared) -> None:
+        """Other settings from now on."""
+        self.hangs.limits = hang_limits(prepared.config)
+        self.idling.settings = load_settings(prepared)
+
+
+def fleet_of(
+    prepared: Prepared, crew: Sequence[Runs], watches: Watches, *, run_token: str, logs: Path
+) -> Fleet:
+    """The one place where a swarm's fleet is made."""
+    return Fleet(
+        [job(runs) for runs in crew],
+        restart_policy(prepared.config),
+        run_token=run_token,
+        logs=log_settings(prepared.config, logs),
+        watches=[watches.hangs, watches.idling],
+    )
+
+
+def job(runs: Runs) -> Job:
+    """How the fleet keeps one worker."""
+    source = runs.source
+    assert isinstance(source, Source)
+    return _job(source.prepared, runs.plan, source.starts)
 
 
 def _job(prepared: Prepared, worker: WorkerPlan, starts: Starts) -> Job:
@@ -79,6 +123,21 @@ def restart_policy(config: Config) -> RestartPolicy:
     )
 
 
+def hang_limits(config: Config) -> HangLimits:
+    s = config.supervisor
+    return HangLimits(hang_timeout_s=s.hang_timeout_s, stall_timeout_s=s.stall_timeout_s)
+
+
+def load_settings(prepared: Prepared) -> LoadSettings:
+    swarm, plan = prepared.config.swarm, prepared.plan
+    voting = max(1, min(worker.slots - worker.lanes for worker in plan.workers))
+    return LoadSettings(
+        idle_unload_s=swarm.idle_unload_s,
+        min_workers=None if swarm.min_workers == "auto" else swarm.min_workers,
+        vote_workers=math.ceil(plan.voters / voting),
+    )
+
+
 def log_settings(config: Config, directory: Path) -> LogSettings:
     return LogSettings(
         directory=directory,
@@ -119,6 +178,7 @@ def gateway_settings(
         strategies=frozenset(STRATEGIES),
         host=server.host,
         keys=(*server.api_keys, control_key) if server.api_keys else (),
+        control_key=control_key,
         hosts=server.allowed_hosts,
         max_body_bytes=server.max_body_bytes,
         max_queue=server.max_queue,

@@ -6,18 +6,19 @@ import contextlib
 import http.client
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 
 from local_swarm.config.paths import Paths
-from local_swarm.errors import LocalSwarmError, NotRunningError, UsageError
+from local_swarm.errors import LocalSwarmError, NotRunningError, UsageError, with_code
 from local_swarm.supervisor import runfile
 from local_swarm.supervisor.runfile import RunFile
 
 EXIT_MARGIN_S = 15.0  # the stop ladder of the workers, after the drain
+CHANGE_S = 86400.0  # a change of many workers with a large model takes its time
 POLL_S = 0.05
 
 
@@ -84,10 +85,24 @@ class Client:
     def chat(self, body: dict[str, Any]) -> dict[str, Any]:
         return self._request("POST", "/v1/chat/completions", body)
 
+    def restart(self, worker: str | None) -> dict[str, Any]:
+        return self._change("restart", {"worker": worker})
+
+    def scale(self, workers: int) -> dict[str, Any]:
+        return self._change("scale", {"workers": workers})
+
+    def reload(self) -> dict[str, Any]:
+        return self._change("reload", {})
+
+    def _change(self, what: str, body: dict[str, Any]) -> dict[str, Any]:
+        """The report, when it is done. Raises what the swarm raised."""
+        client = replace(self, timeout_s=CHANGE_S)
+        return client._request("POST", f"/v1/swarm/{what}", body)
+
     def _request(
         self, method: str, path: str, body: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Raises NotRunningError when nobody answers, GatewayAnsweredError for its errors."""
+        """Raises NotRunningError when nobody answers, else the error that was answered."""
         parts = urlsplit(self.url)
         connection = http.client.HTTPConnection(
             parts.hostname or "127.0.0.1", parts.port, timeout=self.timeout_s
@@ -106,7 +121,15 @@ class Client:
         finally:
             connection.close()
         if response.status != 200:
-            message = answer.get("error", {}).get("message", f"HTTP {response.status}")
-            raise GatewayAnsweredError(f"The swarm answered: {message}")
+            raise _told(answer, response.status)
         assert isinstance(answer, dict)
         return answer
+
+
+def _told(answer: Any, status: int) -> LocalSwarmError:
+    """An error of the swarm's, of its own kind where that is one of a command."""
+    error = answer.get("error", {}) if isinstance(answer, dict) else {}
+    message = error.get("message", f"HTTP {status}")
+    if kind := with_code(error.get("code", "")):
+        return kind(message)
+    return GatewayAnsweredError(f"The swarm answered: {message}")

@@ -7,49 +7,70 @@ import contextlib
 import os
 import secrets
 import shutil
-import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_swarm import sandbox
+from local_swarm.config import Config, Loaded
 from local_swarm.config.paths import Paths, chosen, ensured
-from local_swarm.domain.worker import WorkerState
-from local_swarm.errors import BusyError, Interrupted, SandboxUnavailable
 from local_swarm.gateway.app import Gateway, listen, serving, url_of
-from local_swarm.supervisor import runfile
-from local_swarm.supervisor.fleet import Fleet, start_error
-from local_swarm.supervisor.keeper import Keeper
+from local_swarm.supervisor.fleet import Fleet
+from local_swarm.supervisor.orphans import new_token
 from local_swarm.supervisor.runfile import ProcessId, RunFile
-from local_swarm.swarm.compose import (
-    gateway_settings,
-    jobs,
-    log_settings,
-    restart_policy,
-)
-from local_swarm.swarm.notify import notify
+from local_swarm.swarm import notify
+from local_swarm.swarm.compose import Watches, fleet_of, gateway_settings
+from local_swarm.swarm.crew import crew_of
+from local_swarm.swarm.live import Live
+from local_swarm.swarm.moving import Mover
+from local_swarm.swarm.operations import Operations
 from local_swarm.swarm.planning import Prepared
+from local_swarm.swarm.signals import interruptible
 from local_swarm.swarm.skills import SkillFile
+from local_swarm.swarm.starting import (
+    check_sandbox,
+    clean_up,
+    reachable,
+    refuse_second,
+    run_file,
+    started,
+)
+from local_swarm.swarm.watchdog import sound_of, watched
 from local_swarm.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-FIRST_TRIES = 3  # deaths before a worker was ever ready, until the start is given up
+KILL_MARGIN_S = 0.5
+"""Of the time to stop, what is left when all that still runs is killed."""
+CUT_S = 1.0
+"""To tell clients that their answers will not end."""
+LADDER_S = 1.5 + CUT_S
+"""What a stop takes beside the draining and `term_grace_s`: last bytes to clients, and the end of
+the helper that votes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a running swarm comes by other settings: `read` reads them again (blocks; raises
+    ConfigError), `log_as` begins to log as they say."""
+
+    read: Callable[[], Loaded]
+    log_as: Callable[[Config], None] = lambda config: None
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A swarm that takes requests at `url`; `workers` and `slots` are the ready ones."""
+    """A swarm that takes requests at `url`; `workers` and `slots` are those ready at first."""
 
     url: str
     model_id: str
     control_key: str
     workers: int
     slots: int
+    logs: Path
     gateway: Gateway
     fleet: Fleet
+    operations: Operations
 
     @property
     def ready_line(self) -> str:
@@ -60,19 +81,27 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    prepared: Prepared, paths: Paths, *, logs: Path | None = None
+    prepared: Prepared,
+    paths: Paths,
+    *,
+    logs: Path | None = None,
+    settings: Settings | None = None,
+    listens: Callable[[Path], None] = lambda logs: None,
 ) -> AsyncIterator[Running]:
     """A swarm that is ready, stopped when the context closes. From the main thread only.
 
-    `logs` is where the workers' logs go, a folder for each port by default. Raises BusyError when
-    the port is taken, WorkerStartError when no worker comes up, SandboxUnavailable where answers
-    are to be run and this machine has no safe place for it.
+    `logs` is where the workers' logs go, a folder for each port by default; `listens` is told of it
+    once the port is had. Without `settings` a reload finds nothing new. Raises BusyError when the
+    port is taken, WorkerStartError when no worker comes up, SandboxUnavailable where answers are to
+    be run and this machine has no safe place for it.
     """
     config = prepared.config
+    settings = settings or Settings(lambda: Loaded(config))
     if config.consensus.execute:
-        await asyncio.to_thread(_check_sandbox)
-    _refuse_second(paths, config.server.port)
-    token, control_key = secrets.token_hex(16), secrets.token_urlsafe(24)
+        await asyncio.to_thread(check_sandbox)
+    refuse_second(paths, config.server.port)
+    await asyncio.to_thread(clean_up, paths)
+    token, control_key = new_token(paths.run), secrets.token_urlsafe(24)
     with listen(config.server.host, config.server.port) as listener:
         url = url_of(listener)
         run = RunFile(
@@ -83,20 +112,22 @@ async def running(
             model=prepared.plan.model_id,
         )
         port = listener.getsockname()[1]
-        logs = logs or chosen(config.logs.dir, paths.state / "logs") / str(port)
-        fleet = Fleet(
-            jobs(prepared),
-            restart_policy(config),
-            run_token=token,
-            logs=log_settings(config, ensured(logs)),
-        )
+        logs = ensured(logs or log_directory(config, paths, port))
+        listens(logs)
+        crew, watches = crew_of(prepared), Watches.of(prepared)
+        fleet = fleet_of(prepared, crew, watches, run_token=token, logs=logs)
+        operations = Operations(Mover(prepared, crew, fleet), settings.read)
+        watches.hold_while(lambda: operations.is_busy)
         skills = SkillFile.of(paths)
-        settings = gateway_settings(prepared, control_key=control_key, skills=skills)
+        first = gateway_settings(prepared, control_key=control_key, skills=skills)
         # The run file outlives the workers: whatever ends us while they stop, they are found.
-        with _run_file(paths, port, run):
-            async with fleet, serving(settings, fleet, listener) as gateway:
+        with run_file(paths, port, run):
+            async with fleet, operations, serving(first, fleet, listener, operations) as gateway:
                 fleet.start()
-                await _started(fleet)
+                async with notify.starting(fleet):
+                    await started(fleet)
+                live = Live(fleet, watches, gateway, control_key, skills, settings.log_as)
+                operations.begin(live)
                 ready = fleet.endpoints()
                 yield Running(
                     url=url,
@@ -104,25 +135,32 @@ async def running(
                     control_key=control_key,
                     workers=len(ready),
                     slots=sum(endpoint.slots for endpoint in ready),
+                    logs=logs,
                     gateway=gateway,
                     fleet=fleet,
+                    operations=operations,
                 )
     if config.server.port == 0:
         shutil.rmtree(logs, ignore_errors=True)  # nobody will look for a port drawn by lot
 
 
-def _check_sandbox() -> None:
-    if (why := sandbox.unavailable()) is not None:
-        raise SandboxUnavailable(
-            f"consensus.execute is true, and answers cannot be run safely here: {why}",
-            hint="Leave the setting out; votes then compare what the answers say.",
-        )
+def log_directory(config: Config, paths: Paths, port: int) -> Path:
+    """Where the logs of the swarm on a port are."""
+    return chosen(config.logs.dir, paths.state / "logs") / str(port)
 
 
-async def serve(prepared: Prepared, paths: Paths, announce: Callable[[Running], None]) -> None:
+async def serve(
+    prepared: Prepared,
+    paths: Paths,
+    announce: Callable[[Running], None],
+    *,
+    settings: Settings | None = None,
+    listens: Callable[[Path], None] = lambda logs: None,
+) -> None:
     """Serves until a signal asks it to end, then lets running requests finish.
 
-    A second signal, or one before it is ready, ends it at once: raises Interrupted.
+    A second signal, or one before it is ready, ends it at once: raises Interrupted. SIGHUP applies
+    the settings as they are then.
     """
     stop = asyncio.Event()
     swarm: Running | None = None
@@ -134,102 +172,46 @@ async def serve(prepared: Prepared, paths: Paths, announce: Callable[[Running], 
             swarm.fleet.hurry()
         return first
 
-    async with interruptible(asked), running(prepared, paths) as ready:
-        swarm = ready
-        announce(swarm)
-        notify(f"READY=1\nSTATUS=serving {swarm.model_id} at {swarm.url}")
-        await stop.wait()
-        notify("STOPPING=1")
-        timeout = prepared.config.swarm.stop_timeout_s
-        if not await swarm.gateway.activity.drain(timeout):
-            log.warning("requests cut off", still_running=swarm.gateway.activity.in_flight)
+    def reload() -> None:
+        if swarm is not None:
+            swarm.operations.reload_soon()
+
+    with contextlib.ExitStack() as timers:
+        async with (
+            interruptible(asked, reload),
+            running(prepared, paths, settings=settings, listens=listens) as ready,
+        ):
+            swarm = ready
+            announce(swarm)
+            about = f"serving {swarm.model_id} at {swarm.url}"
+            notify.ready(about)
+            async with (
+                watched(sound_of(swarm.fleet, reachable(swarm.url))),
+                notify.following(swarm.fleet, about),
+            ):
+                await stop.wait()
+            config = swarm.operations.config
+            times = StopTimes.of(config)
+            loop = asyncio.get_running_loop()
+            timers.callback(loop.call_later(times.kill_s, swarm.fleet.hurry).cancel)
+            await swarm.operations.stop()
+            # After the end of a reload: whoever is told READY=1 later takes it for one that runs on.
+            notify.stopping(config.swarm.stop_timeout_s)
+            if not await swarm.gateway.activity.drain(times.drain_s):
+                log.warning("requests cut off", still_running=swarm.gateway.activity.in_flight)
+                await swarm.gateway.activity.cut(CUT_S)
 
 
-@asynccontextmanager
-async def interruptible(asked: Callable[[], bool] = lambda: False) -> AsyncIterator[None]:
-    """SIGINT, SIGTERM and SIGHUP cancel what runs inside, which cleans up; raises Interrupted.
+@dataclass(frozen=True, slots=True)
+class StopTimes:
+    """How the time to stop is shared: requests may run for `drain_s`, and after `kill_s` in all
+    what has not ended is killed."""
 
-    `asked` is called first; when it returns True it has taken care of the signal itself.
-    """
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None
-    interrupted = False
+    drain_s: float
+    kill_s: float
 
-    def handle() -> None:
-        nonlocal interrupted
-        if not asked():
-            interrupted = True
-            task.cancel()
-
-    for number in SIGNALS:
-        loop.add_signal_handler(number, handle)
-    try:
-        yield
-    except asyncio.CancelledError:
-        if not interrupted:
-            raise
-        raise Interrupted("Interrupted.") from None
-    finally:
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
-
-
-async def _started(fleet: Fleet) -> None:
-    """Waits until every worker is ready or has failed often; at least one must be ready.
-
-    Raises WorkerStartError with the last words of the one that failed.
-    """
-    while True:
-        change = fleet.next_change()
-        keepers = list(fleet.keepers.values())
-        hopeless = [k for k in keepers if _is_hopeless(k)]
-        ready = fleet.endpoints()
-        if ready and len(ready) + len(hopeless) == len(keepers):
-            return
-        if len(hopeless) == len(keepers):
-            raise start_error(hopeless[0])
-        await change.wait()
-
-
-def _is_hopeless(keeper: Keeper) -> bool:
-    state, charged = keeper.worker.state, len(keeper.worker.charged)
-    return state is not WorkerState.READY and (
-        state is WorkerState.FAILED or charged >= FIRST_TRIES
-    )
-
-
-def run_file_path(paths: Paths, port: int) -> Path:
-    return paths.run / f"swarm-{port}.json"
-
-
-def _refuse_second(paths: Paths, port: int) -> None:
-    """Cleans up after swarms that ended badly. Raises BusyError when one runs on the port."""
-    if ended := runfile.clean_up(paths.run):
-        log.warning("ended what an earlier swarm left behind", pids=ended)
-    run = runfile.read(run_file_path(paths, port))
-    if run is not None:
-        raise BusyError(
-            f"A swarm is running already at {run.url} (pid {run.supervisor.pid}).",
-            hint=f"Stop it with `lswarm down --port {port}`, or choose another port with --port.",
-        )
-
-
-@contextlib.contextmanager
-def _run_file(paths: Paths, port: int, run: RunFile) -> Iterator[None]:
-    path = run_file_path(paths, port)
-    try:
-        ensured(paths.run)
-        runfile.write(path, run)
-    except OSError as exc:
-        # Without it `status` and `down` find nothing, but it can serve.
-        log.warning("cannot write the run file", path=str(path), error=str(exc))
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            runfile.remove(path, run.token)
-
-
-def reachable(url: str) -> str:
-    """The address from this machine's point of view: a wildcard is reached through loopback."""
-    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+    @classmethod
+    def of(cls, config: Config) -> StopTimes:
+        whole = config.swarm.stop_timeout_s
+        ladder = config.supervisor.term_grace_s + LADDER_S
+        return cls(max(whole - ladder, whole / 2), max(whole - KILL_MARGIN_S, whole / 2))

@@ -5,14 +5,16 @@ Kept apart from `compose`, so that `lswarm plan` imports neither the gateway nor
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
 from local_swarm import hardware
+from local_swarm.budget import Beside, Wishes
 from local_swarm.config import Config
 from local_swarm.consensus import STRATEGIES
 from local_swarm.domain.hardware import HostSnapshot
@@ -21,17 +23,29 @@ from local_swarm.domain.model import ModelFacts
 from local_swarm.domain.plan import Plan, WorkerPlan
 from local_swarm.engines import Engine, asks_for_ranks, asks_for_vectors
 from local_swarm.engines import choose as choose_engine
-from local_swarm.errors import ConfigError, UsageError
+from local_swarm.errors import ConfigError, ModelError, UsageError
+from local_swarm.models import Store, resolve
 from local_swarm.swarm.asking import Asker
-from local_swarm.swarm.choosing import Chooser, wishes
-from local_swarm.swarm.machine import given, machine
+from local_swarm.swarm.choosing import DEFAULT_MODEL, Chooser, wishes
+from local_swarm.swarm.machine import Machine, given, machine
+from local_swarm.swarm.replanning import as_if_alone
 
 CHILD_HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
+class CommandLine:
+    """What the command line says beside the settings: the model, and arguments for the engine. It
+    holds as long as the swarm runs."""
+
+    model: str | None = None
+    engine_args: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
-    """Everything that is decided before anything runs."""
+    """Everything that is decided before anything runs. `engine_args` are all there are; `wishes`,
+    `beside` and `engine_build` are what the plan was made with."""
 
     config: Config
     host: HostSnapshot
@@ -40,6 +54,10 @@ class Prepared:
     engine: Engine
     child_key: str
     engine_args: tuple[str, ...]
+    wishes: Wishes
+    beside: Beside
+    engine_build: str | None
+    said: CommandLine = CommandLine()
 
     def spec(self, worker: WorkerPlan, port: int) -> LaunchSpec:
         return self.engine.launch(
@@ -51,6 +69,18 @@ class Prepared:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The swarm that runs while another plan is made for its place; `held` is the bytes by device
+    that its workers give back."""
+
+    prepared: Prepared
+    held: Mapping[str, int]
+
+    def without(self, found: Machine) -> Machine:
+        return replace(found, host=as_if_alone(self.prepared.host, found.host, self.held))
+
+
 def prepare(
     config: Config,
     *,
@@ -58,22 +88,21 @@ def prepare(
     host: HostSnapshot | None = None,
     engine_args: Sequence[str] = (),
     unseen: bool = False,
+    present: Present | None = None,
 ) -> Prepared:
     """Plans for this machine, or for `host`. Starts no worker.
 
-    `unseen`: the model need not be downloaded, for then nothing will run. On this machine the
+    `unseen`: the model need not be downloaded, for then nothing will run. `present`: the plan is
+    for the place of that swarm, which runs here, and keeps its children's key. On this machine the
     engine may be asked what it would reserve (`engines.dry_run`; seconds at the worst). Raises
     ConfigError, ModelError, EngineError, FitError, UsageError.
     """
-    _check_strategy(config.swarm.strategy)
-    if config.federation.enabled:
-        raise ConfigError(
-            "federation.enabled is true, and federation comes with a later version.",
-            hint="Leave the setting out, or start with --no-federation.",
-        )
+    check(config)
     engine = choose_engine(config.engine.name, path=config.engine.path)
     args = (*config.engine.args, *engine_args)
     found = given(host) if host else machine(engine)
+    if present is not None:
+        found = present.without(found)
     chooser = Chooser(
         config=config,
         machine=found,
@@ -96,12 +125,32 @@ def prepare(
         model=facts,
         plan=replace(plan, reasons=(*found.notes, *plan.reasons)),
         engine=engine,
-        child_key=config.engine.api_key or secrets.token_urlsafe(24),
+        child_key=config.engine.api_key or _child_key(present),
         engine_args=args,
+        wishes=chooser.wishes,
+        beside=chooser.beside(),
+        engine_build=chooser.engine_build,
+        said=CommandLine(model, tuple(engine_args)),
     )
     for worker in plan.workers:
         prepared.spec(worker, 0)  # refuses bad engine arguments before anything starts
     return prepared
+
+
+def name_of_model(prepared: Prepared) -> str:
+    """A name under which `prepare` finds the model that runs, and no other. Reads its header."""
+    names = (prepared.said.model, *prepared.config.models.preferred, prepared.plan.model_id)
+    store = Store.of(prepared.config.models.cache_dir)
+    for name in (*filter(None, names), DEFAULT_MODEL):
+        with contextlib.suppress(ModelError):
+            found = resolve(name, store=store)
+            if (found.model_id, found.facts.path) == (prepared.plan.model_id, prepared.model.path):
+                return name
+    return prepared.model.path
+
+
+def _child_key(present: Present | None) -> str:
+    return present.prepared.child_key if present else secrets.token_urlsafe(24)
 
 
 def _as_numbered_there(worker: WorkerPlan) -> WorkerPlan:
@@ -109,7 +158,14 @@ def _as_numbered_there(worker: WorkerPlan) -> WorkerPlan:
     return replace(worker, pins=worker.pins or worker.devices)
 
 
-def _check_strategy(name: str) -> None:
+def check(config: Config) -> None:
+    """What can be wrong with settings that are right by themselves. Raises ConfigError."""
+    name = config.swarm.strategy
+    if config.federation.enabled:
+        raise ConfigError(
+            "federation.enabled is true, and federation comes with a later version.",
+            hint="Leave the setting out, or start with --no-federation.",
+        )
     if name not in STRATEGIES:
         raise ConfigError(
             f"swarm.strategy is {name!r}, which is not known.",

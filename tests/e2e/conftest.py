@@ -86,7 +86,9 @@ def up(lswarm: Lswarm) -> Iterator[Callable[..., Up]]:
     running: list[subprocess.Popen[str]] = []
 
     def start(*args: str, **env: str) -> Up:
-        command = [*LSWARM, "up", "--model", "builtin:demo", "--no-federation"]
+        command = [*LSWARM, "up", "--no-federation"]
+        if "--config" not in args:  # a file may name another model
+            command += ["--model", "builtin:demo"]
         if "--port" not in args:
             command += ["--port", "0"]
         with (lswarm.home / "up.log").open("w") as log:

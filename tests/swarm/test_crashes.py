@@ -115,3 +115,30 @@ async def test_the_last_are_written_where_the_swarm_is_cancelled(file: CrashFile
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert file.read() == (crash(1),)
+
+
+class Refusing(CrashFile):
+    """Fails once, as where the system gives no more threads."""
+
+    refused = False
+
+    def add(self, *crashes: Crash) -> None:
+        if not self.refused:
+            self.refused = True
+            raise RuntimeError("can't start new thread")
+        super().add(*crashes)
+
+
+async def test_one_that_cannot_be_written_does_not_end_the_writing(paths: Paths) -> None:
+    file = Refusing.of(paths)
+    assert isinstance(file, Refusing)
+    async with CrashBook(file, every_s=0.0).keeping() as book:
+        book.note(crash(1))
+
+        async def refused() -> None:
+            while not file.refused:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)  # as above
+
+        await asyncio.wait_for(refused(), 20.0)
+        book.note(crash(2))
+    assert file.read() == (crash(2),)

@@ -6,16 +6,16 @@ import pytest
 
 from local_swarm import sandbox
 from local_swarm.errors import SandboxUnavailable
-from local_swarm.swarm.lifecycle import _check_sandbox
+from local_swarm.swarm.starting import check_sandbox
 
 
 def test_without_a_safe_place_the_start_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "unavailable", lambda: "no namespaces")
     with pytest.raises(SandboxUnavailable, match=r"cannot be run safely here: no namespaces"):
-        _check_sandbox()
+        check_sandbox()
     assert SandboxUnavailable.exit_code == 3
 
 
 def test_with_one_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "unavailable", lambda: None)
-    _check_sandbox()
+    check_sandbox()

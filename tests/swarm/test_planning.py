@@ -168,7 +168,7 @@ def bounded(tmp_path: Path) -> Path:
 def test_the_engine_is_asked_where_compute_is_a_bound(bounded: Path, engine: Xllamacpp) -> None:
     prepared = prepare(config(), model=str(bounded))
     (kept,) = dry_runs()
-    said = [MemoryPart(*part) for part in json.loads(kept.read_text())["parts"]]
+    said = [MemoryPart(**part) for part in json.loads(kept.read_text())["parts"]]
     printed = [part.bytes for part in said if part.kind == "compute"]
     assert compute_of(prepared) == printed
     assert not says_bound(prepared)
