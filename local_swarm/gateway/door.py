@@ -145,6 +145,8 @@ async def _answered(door: Door, request: web.Request, handler: Handler) -> web.S
         door.check_key(request)
         return await handler(request)
     except LocalSwarmError as exc:
+        if request[RECORD].first_byte_s is not None:  # a stream that was cut off has told it
+            raise asyncio.CancelledError from exc
         return error_response(exc, request.path)
     except web.HTTPException as exc:
         return http_error_response(exc, request.path)

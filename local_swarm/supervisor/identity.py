@@ -99,7 +99,7 @@ HERE: System = Proc() if reaper.HAS_PROC else Elsewhere()
 
 class ProcessId(msgspec.Struct, frozen=True):
     """A process beyond doubt. `started` is in clock ticks since boot on Linux, in seconds since
-    1970 elsewhere; `boot` and `namespace` are empty where there are none."""
+    1970 elsewhere; `boot` and `namespace` are empty where there are none, or hidden."""
 
     pid: int
     started: float
@@ -115,7 +115,8 @@ class ProcessId(msgspec.Struct, frozen=True):
         return cls(pid, started, system.boot(), system.namespace())
 
     def standing(self, system: System = HERE) -> Standing:
-        if self.boot != system.boot():
+        boot = system.boot()
+        if self.boot and boot and self.boot != boot:
             return Standing.GONE
         if self.namespace != system.namespace():
             return Standing.UNKNOWN

@@ -258,7 +258,8 @@ class Keeper:
         self, generation: int, present: Life, watch: StartWatch | None, turn: Turn
     ) -> None:
         assert present.spec is not None
-        await wait_ready(self._fleet.session, present.spec)
+        assert present.child is not None
+        await wait_ready(self._fleet.session, present.spec, present.child.pid)
         if watch:
             present.device_memory = await asyncio.to_thread(watch.ready)
         turn.over()

@@ -81,9 +81,10 @@ class WorkerLog:
 
     def close(self) -> None:
         self.end()
-        if self._handler is not None:
-            self._handler.close()
-            self._handler = None
+        handler, self._handler = self._handler, None
+        if handler is not None:
+            with contextlib.suppress(OSError):  # a full disk
+                handler.close()
 
     def _add(self, line: bytes) -> None:
         text = line.rstrip(b"\r").decode("utf-8", "replace")

@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from local_swarm.supervisor.warden import Warden
 from local_swarm.supervisor.windows_job import CREATE_NEW_PROCESS_GROUP, WindowsJob
 
 GUARD = Path(__file__).with_name("guard.py")
-DROPPED = ("LSWARM_", "LLAMA_ARG_", "LLAMA_API_KEY")
+DROPPED = ("LSWARM_", "LLAMA_ARG_", "LLAMA_API_KEY", "NOTIFY_SOCKET", "WATCHDOG_")
 
 
 class Group(Protocol):
@@ -118,18 +118,12 @@ async def spawn(
     """
     command = [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), *spec.argv]
     environment = child_environment(os.environ, spec.env, run_token)
-    output, written = os.pipe()
-    held, go = os.pipe()
-    with _closed(written, held, go):
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *command, stdin=held, stdout=written, stderr=written, env=environment, **_apart()
-            )
-            group = _group_of(process)
-        except BaseException:
-            os.close(output)
-            raise
-        child = ChildProcess(process, group, output_of(output, log), warden)
+    with _pipe() as (held, go), _pipe() as (output, written):
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=held, stdout=written, stderr=written, env=environment, **_apart()
+        )
+        group = _group_of(process)
+        child = ChildProcess(process, group, output_of(os.dup(output), log), warden)
         if warden is not None:
             warden.born(process.pid)
         with contextlib.suppress(BrokenPipeError):  # it is gone already; `wait` tells
@@ -138,12 +132,14 @@ async def spawn(
 
 
 @contextlib.contextmanager
-def _closed(*fds: int) -> Any:
+def _pipe() -> Iterator[tuple[int, int]]:
+    """Its reading and its writing end, closed with the context."""
+    ends = os.pipe()
     try:
-        yield
+        yield ends
     finally:
-        for fd in fds:
-            os.close(fd)
+        for end in ends:
+            os.close(end)
 
 
 def _apart() -> dict[str, Any]:
@@ -168,7 +164,7 @@ def child_environment(
     parent: Mapping[str, str], added: Mapping[str, str], run_token: str
 ) -> dict[str, str]:
     """The parent's environment plus what is asked, and the marks of this run; without our own
-    settings (they hold keys) and the engine's (`LLAMA_ARG_*` would open doors that the flags leave
-    closed)."""
+    settings (they hold keys), the engine's (`LLAMA_ARG_*` would open doors that the flags leave
+    closed), and what the service manager told us alone."""
     kept = {k: v for k, v in parent.items() if not k.startswith(DROPPED)}
     return {**kept, **added, **marks(run_token)}

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 import os
 import signal
+import threading
 import uuid
+from collections.abc import Callable
 
 import pytest
 
-from local_swarm.domain.worker import WorkerState
+from local_swarm.domain.launch import LaunchSpec
+from local_swarm.domain.worker import DeviceMemory, WorkerState
 from local_swarm.errors import WorkerStartError
+from local_swarm.supervisor import state as life
 from local_swarm.supervisor.fleet import Fleet
 from local_swarm.supervisor.job import Job, Where
 from local_swarm.supervisor.keeper import Rest
@@ -201,3 +206,119 @@ async def test_a_fleet_knows_whether_something_would_be_left_alone(fleet: Fleet)
     keeper.worker = dataclasses.replace(keeper.worker, state=WorkerState.BACKOFF)
     assert fleet.unsound() == "w0 is in backoff and nothing will wake it"
     keeper.worker = dataclasses.replace(keeper.worker, state=WorkerState.READY)
+
+
+async def test_workers_are_not_put_to_sleep_under_a_request(fleet: Fleet) -> None:
+    """It came after somebody had decided so: nobody would wake them for it."""
+    fleet.wanted(1, 0)
+    await within(fleet.put_to_rest("w0", Rest.ASLEEP))
+    assert states(fleet) == [WorkerState.READY] * 2
+
+
+async def test_a_worker_that_is_removed_is_not_woken_meanwhile(fleet: Fleet) -> None:
+    await within(fleet.put_to_rest("w0", Rest.ASLEEP))
+    forgetting, go_on = asyncio.Event(), asyncio.Event()
+
+    async def forget() -> None:
+        forgetting.set()
+        await go_on.wait()
+
+    fleet.keepers["w0"]._slots.forget = forget
+    removing = asyncio.create_task(fleet.remove("w0"))
+    await within(forgetting.wait())
+    fleet.wanted(1, 1)
+    go_on.set()
+    await within(removing)
+    assert states(fleet) == [WorkerState.READY]
+
+
+async def test_a_listener_that_fails_costs_nobody_else_anything() -> None:
+    def bug() -> None:
+        raise RuntimeError("a bug")
+
+    async with fleet_of(Shape(), wait_ready=False) as fleet:
+        fleet.subscribe(bug)
+        told = asyncio.Event()
+        fleet.subscribe(told.set)
+        await until(fleet, lambda: bool(fleet.endpoints()))
+        assert told.is_set()
+        assert fleet.keepers["w0"].worker.generation == 1
+
+
+@dataclasses.dataclass
+class Refusing:
+    """A watch over the start of a worker during which something happens."""
+
+    happens: Callable[[], None]
+
+    def before(self) -> None:
+        self.happens()
+
+    def ready(self) -> tuple[DeviceMemory, ...]:
+        return ()
+
+    def ended(self) -> None:
+        pass
+
+
+async def test_a_start_that_was_called_off_starts_nothing() -> None:
+    loop = asyncio.get_running_loop()
+    called_off, launched = threading.Event(), []
+    job = Shape().job(0)
+
+    def stop() -> None:
+        fleet.keepers["w0"].handle(life.Stop())
+        called_off.set()
+
+    def while_it_is_measured() -> None:
+        loop.call_soon_threadsafe(stop)
+        assert called_off.wait(PATIENCE_S)
+
+    def launch() -> LaunchSpec:
+        launched.append(1)
+        return job.launch()
+
+    job_ = dataclasses.replace(job, launch=launch, watch=lambda: Refusing(while_it_is_measured))
+    async with Fleet([job_], QUICK, run_token=uuid.uuid4().hex) as fleet:
+        fleet.start()
+        await until(fleet, lambda: states(fleet) == [WorkerState.STOPPED])
+    assert launched == []
+
+
+async def test_what_cannot_be_started_for_now_is_tried_again_soon() -> None:
+    job, tries = Shape().job(0), []
+
+    def launch() -> LaunchSpec:
+        tries.append(1)
+        if len(tries) == 1:
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+        return job.launch()
+
+    patient = dataclasses.replace(QUICK, half_open_s=1e6)
+    jobs = [dataclasses.replace(job, launch=launch)]
+    async with Fleet(jobs, patient, run_token=uuid.uuid4().hex) as fleet:
+        fleet.start()
+        await until(fleet, lambda: bool(fleet.endpoints()))
+        assert len(tries) == 2
+
+
+async def test_a_kill_long_after_the_kernel_killed_another_is_just_that(monkeypatch) -> None:
+    monkeypatch.setattr("local_swarm.supervisor.oom.RECENT_S", 0.02)
+    kills = [0]
+    job = giving(Shape(slots=4).job(0))
+    async with Fleet([job], QUICK, run_token=uuid.uuid4().hex, oom_kills=lambda: kills[0]) as fleet:
+        fleet.start()
+        await until(fleet, lambda: bool(fleet.endpoints()))
+        kills[0] += 1
+        await until_not(lambda: fleet.oom_kills.recent())
+        os.kill(fleet.keepers["w0"].child.pid, signal.SIGKILL)
+        await until(fleet, lambda: bool(fleet.keepers["w0"].deaths))
+        assert fleet.keepers["w0"].deaths[0].cause == "signal 9"
+
+
+async def until_not(holds: Callable[[], bool]) -> None:
+    async def wait() -> None:
+        while holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    await within(wait())

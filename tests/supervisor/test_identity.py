@@ -119,6 +119,17 @@ def test_what_hides_the_boot_and_the_namespace_leaves_pid_and_start(proc: FakePr
     assert recorded.standing(bare) is Standing.ALIVE
 
 
+def test_who_cannot_see_the_boot_does_not_take_the_living_for_gone(proc: FakeProc) -> None:
+    """A service manager may hide /proc/sys from one of two swarms."""
+    proc.has(NOBODY, 500)
+    recorded = ProcessId.of(NOBODY, proc.system)
+    (proc.root / "sys/kernel/random/boot_id").unlink()
+    blind = Proc(str(proc.root))
+    assert recorded.standing(blind) is Standing.ALIVE
+    assert replace(recorded, boot="").standing(proc.system) is Standing.ALIVE
+    assert replace(recorded, started=499).standing(blind) is Standing.GONE
+
+
 def test_our_own_process_is_alive_and_survives_a_round_trip() -> None:
     process = ProcessId.of(os.getpid()).process()
     assert process is not None

@@ -7,7 +7,15 @@ import pytest
 from local_swarm.supervisor.load import Load, LoadSettings, Move, decide
 
 NOW = 1000.0
-CALM = Load(NOW, running=3, spare=0, waiting_since=None, unwanted_since=None, roomy_since=None)
+CALM = Load(
+    NOW,
+    running=3,
+    lasting=3,
+    spare=0,
+    waiting_since=None,
+    unwanted_since=None,
+    roomy_since=None,
+)
 AUTO = LoadSettings()
 SCALED = LoadSettings(min_workers=1)
 
@@ -41,6 +49,16 @@ def test_without_requests_for_so_long_they_sleep(
 )
 def test_workers_come_and_go_with_the_load(changes: dict[str, float], move: str) -> None:
     assert decide(dataclasses.replace(CALM, **changes), SCALED).value == move
+
+
+def test_spare_workers_are_started_where_fewer_run_than_should() -> None:
+    """Another one has failed, or the setting was changed."""
+    few = dataclasses.replace(CALM, running=1, lasting=1, spare=2)
+    assert decide(few, SCALED) is Move.NOTHING
+    assert decide(few, LoadSettings(min_workers=2)) is Move.START
+    assert decide(few, AUTO) is Move.START
+    coming_back = dataclasses.replace(few, lasting=2)
+    assert decide(coming_back, LoadSettings(min_workers=2)) is Move.NOTHING
 
 
 def test_never_fewer_than_a_whole_vote_needs() -> None:

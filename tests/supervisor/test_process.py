@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -45,6 +46,8 @@ def test_a_child_sees_neither_our_settings_nor_ones_that_would_change_the_engine
         "LSWARM_SERVER__API_KEYS": "secret",
         "LLAMA_ARG_ENDPOINT_PROPS": "1",
         "LLAMA_API_KEY": "the user's own",
+        "NOTIFY_SOCKET": "/run/of/our/manager",
+        "WATCHDOG_USEC": "30000000",
     }
     child = child_environment(parent, {"LLAMA_API_KEY": "per-run"}, "token")
     owner = msgspec.json.decode(child.pop("LSWARM_RUN_OWNER"), type=ProcessId)
@@ -181,3 +184,21 @@ def test_the_guard_waits_for_the_word(tmp_path: Path) -> None:
         eventually(lambda: psutil.Process(guard.pid).status() == "sleeping", "a guard that waits")
         assert not (tmp_path / "ran").exists()
         guard.kill()
+
+
+async def test_what_cannot_be_started_leaves_no_pipe(monkeypatch) -> None:
+    """No file descriptor is left for the second pipe."""
+    real, made = os.pipe, []
+
+    def pipe() -> tuple[int, int]:
+        if made:
+            raise OSError(errno.EMFILE, "Too many open files")
+        made.extend(real())
+        return made[0], made[1]
+
+    monkeypatch.setattr(os, "pipe", pipe)
+    with pytest.raises(OSError, match="Too many open files"):
+        await spawn(python(""), WorkerLog("w", None), run_token=TOKEN)
+    for fd in made:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)
