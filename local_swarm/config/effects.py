@@ -40,10 +40,11 @@ _TABLE: Mapping[Effect, Mapping[str, str]] = {
         "swarm": "voters layout workers slots ctx threads devices gpu_layers tensor_split",
         "models": "preferred cache_dir mmproj draft",
         "hardware": "ram_fraction gpu_memory_fraction reserve_bytes",
-        "engine": "name path args api_key cache_ram_mib ctx_checkpoints keep_slots",
+        "engine": "name path args api_key cache_ram_mib ctx_checkpoints",
     },
     Effect.RESTART: {
         "server": "host port",
+        "engine": "keep_slots",
         "federation": "enabled",
         "supervisor": "log_lines",
         "logs": "dir max_bytes backups",

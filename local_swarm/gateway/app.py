@@ -34,6 +34,10 @@ class Gateway:
         self._shared = shared
         self._switch = switch
 
+    def busy(self, worker: str) -> int:
+        """How many slots of the worker are taken."""
+        return self._shared.ledger.busy(worker)
+
     async def reconfigure(self, settings: GatewaySettings) -> None:
         """Requests that begin from now on are answered as `settings` say, another model included;
         those in flight end as they began, and connections stay. Blocks nobody, loses nothing.

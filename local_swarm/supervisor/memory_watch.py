@@ -47,11 +47,12 @@ class Sensed:
 class MemoryWatch:
     """A watch for `Fleet(watches=...)`. `sense` may block for a moment and is called in a thread;
     `busy` tells how many slots of a worker are busy. `policy` may be replaced while it runs, None
-    for watching nothing."""
+    for watching nothing: who rests then runs again. Nothing is done while `held`."""
 
     policy: Policy | None
     sense: Callable[[], Sensed]
     busy: Callable[[str], int] = lambda worker: 0
+    held: Callable[[], bool] = lambda: False
     every_s: float = EVERY_S
     _kills: int | None = None
     _said: str = ""
@@ -60,9 +61,11 @@ class MemoryWatch:
         watch = Watch()
         while True:
             policy = self.policy
-            if policy is not None:
-                reading = self._reading(fleet, await asyncio.to_thread(self.sense))
-                watch, decision = decide(watch, reading, policy)
+            sensed = await asyncio.to_thread(self.sense) if policy else Sensed()
+            if policy is None:
+                _let_go(fleet)
+            elif not self.held():
+                watch, decision = decide(watch, self._reading(fleet, sensed), policy)
                 await self._act(fleet, decision)
             await asyncio.sleep(self.every_s)
 
@@ -125,6 +128,12 @@ class MemoryWatch:
         if why and why != self._said:
             log.warning("memory is short", why=why)
         self._said = why
+
+
+def _let_go(fleet: Fleet) -> None:
+    for worker, keeper in fleet.keepers.items():
+        if keeper.rest is kept.Rest.MEMORY:
+            fleet.rouse(worker)
 
 
 def _step_back(keeper: Keeper) -> JobMemory:

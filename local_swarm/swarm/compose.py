@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from local_swarm.budget import observe
+from local_swarm import hardware
 from local_swarm.config import Config
 from local_swarm.consensus import STRATEGIES
-from local_swarm.domain.plan import CPU_DEVICE, Observed, WorkerPlan
-from local_swarm.engines import asks_for_vectors, on_devices, printed_sizes
+from local_swarm.engines import asks_for_vectors
 from local_swarm.gateway.app import GatewaySettings
 from local_swarm.gateway.bodies import BodyLimits
 from local_swarm.gateway.connections import ConnectionLimits
@@ -23,17 +22,18 @@ from local_swarm.gateway.learning import SkillBook
 from local_swarm.gateway.stream import Pace
 from local_swarm.gateway.turns import Served
 from local_swarm.gateway.voted import VotedSettings
-from local_swarm.supervisor.fleet import Fleet
+from local_swarm.supervisor.fleet import Fleet, Mourner
 from local_swarm.supervisor.idling import Idling
 from local_swarm.supervisor.job import Job, LogSettings
 from local_swarm.supervisor.load import LoadSettings
 from local_swarm.supervisor.looking import Watcher
+from local_swarm.supervisor.memory_watch import MemoryWatch
 from local_swarm.supervisor.progress import Limits as HangLimits
 from local_swarm.supervisor.restart import RestartPolicy
 from local_swarm.swarm.changes import Runs
-from local_swarm.swarm.crew import Source
-from local_swarm.swarm.device_memory import Starts
-from local_swarm.swarm.planning import CHILD_HOST, Prepared
+from local_swarm.swarm.jobs import Source, job_of
+from local_swarm.swarm.planning import Prepared
+from local_swarm.swarm.sensing import Senses, memory_policy, oom_kills
 from local_swarm.wire.limits import Limits
 
 
@@ -43,23 +43,36 @@ class Watches:
 
     hangs: Watcher
     idling: Idling
+    memory: MemoryWatch
 
     @classmethod
     def of(cls, prepared: Prepared) -> Watches:
-        return cls(Watcher(hang_limits(prepared.config)), Idling(load_settings(prepared)))
+        config = prepared.config
+        return cls(
+            Watcher(hang_limits(config)),
+            Idling(load_settings(prepared)),
+            MemoryWatch(memory_policy(config), Senses(prepared.host.devices)),
+        )
 
     def hold_while(self, is_busy: Callable[[], bool]) -> None:
         """They start and stop no worker while somebody else does."""
-        self.idling.held = is_busy
+        self.idling.held = self.memory.held = is_busy
 
     def take(self, prepared: Prepared) -> None:
         """Other settings from now on."""
         self.hangs.limits = hang_limits(prepared.config)
         self.idling.settings = load_settings(prepared)
+        self.memory.policy = memory_policy(prepared.config)
 
 
 def fleet_of(
-    prepared: Prepared, crew: Sequence[Runs], watches: Watches, *, run_token: str, logs: Path
+    prepared: Prepared,
+    crew: Sequence[Runs],
+    watches: Watches,
+    *,
+    run_token: str,
+    logs: Path,
+    mourner: Mourner = lambda death, what: None,
 ) -> Fleet:
     """The one place where a swarm's fleet is made."""
     return Fleet(
@@ -67,44 +80,17 @@ def fleet_of(
         restart_policy(prepared.config),
         run_token=run_token,
         logs=log_settings(prepared.config, logs),
-        watches=[watches.hangs, watches.idling],
+        watches=[watches.hangs, watches.idling, watches.memory],
+        oom_kills=oom_kills,
+        memory_of=partial(hardware.process_memory, devices=prepared.host.devices),
+        mourner=mourner,
     )
 
 
 def job(runs: Runs) -> Job:
     """How the fleet keeps one worker."""
-    source = runs.source
-    assert isinstance(source, Source)
-    return _job(source.prepared, runs.plan, source.starts)
-
-
-def _job(prepared: Prepared, worker: WorkerPlan, starts: Starts) -> Job:
-    return Job(
-        id=worker.id,
-        slots=worker.slots,
-        lanes=worker.lanes,
-        ctx=worker.ctx,
-        api_key=prepared.child_key,
-        planned_bytes=worker.planned_bytes,
-        pool=worker.pool,
-        token_bytes=prepared.model.longest_token,
-        launch=lambda: prepared.spec(worker, free_port()),
-        observe=lambda lines: _observed(worker, lines),
-        watch=starts.watcher(worker),
-        devices=worker.devices or (CPU_DEVICE,),
-    )
-
-
-def _observed(worker: WorkerPlan, lines: Sequence[str]) -> Observed | None:
-    return observe(worker.parts, on_devices(printed_sizes(lines), worker.devices))
-
-
-def free_port() -> int:
-    """A port that was free a moment ago; should another take it, the next life gets another."""
-    with socket.socket() as probe:
-        probe.bind((CHILD_HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    assert isinstance(runs.source, Source)
+    return job_of(runs.source, runs.plan)
 
 
 def restart_policy(config: Config) -> RestartPolicy:

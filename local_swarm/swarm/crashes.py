@@ -16,13 +16,15 @@ from datetime import datetime, timezone
 from local_swarm.config.paths import Paths
 from local_swarm.domain.worker import Death
 from local_swarm.storage import Document
-from local_swarm.telemetry.logs import redacted
+from local_swarm.telemetry.logs import get_logger, redacted
 
 VERSION = 1
 KEPT = 200
 LINES = 5
 LINE_CHARACTERS = 400
 WRITTEN_EVERY_S = 1.0
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class _Content:
 
 
 class CrashFile:
-    """Every method blocks for a small file, and never raises OSError."""
+    """Both methods block for a small file, and never raise OSError."""
 
     def __init__(self, document: Document[_Content]) -> None:
         self._document = document
@@ -64,8 +66,8 @@ class CrashFile:
         return cls(Document(path, _Content, VERSION, _Content(()), what="the crash history"))
 
     def read(self) -> tuple[Crash, ...]:
-        """The last 200, the oldest first."""
-        return self._document.read().crashes
+        """The last 200, the oldest first. Changes nothing; raises Damaged."""
+        return self._document.look().crashes
 
     def add(self, *crashes: Crash) -> None:
         """Writes the file once, however many these are."""
@@ -129,5 +131,8 @@ class CrashBook:
         crashes = tuple(self._waiting)
         self._waiting.clear()
         self._any.clear()
-        if crashes:
-            await asyncio.shield(asyncio.to_thread(self._file.add, *crashes))
+        try:
+            if crashes:
+                await asyncio.shield(asyncio.to_thread(self._file.add, *crashes))
+        except Exception as error:  # no threads left: it must not end the writing for ever
+            log.warning("crashes are not kept", crashes=len(crashes), error=repr(error))

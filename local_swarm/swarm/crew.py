@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from pathlib import Path
 
 from local_swarm import hardware
 from local_swarm.domain.launch import LaunchSpec
 from local_swarm.swarm.changes import Runs
 from local_swarm.swarm.device_memory import Starts
+from local_swarm.swarm.jobs import Source
 from local_swarm.swarm.planning import Prepared
 from local_swarm.swarm.room import Room
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What a worker is made from: a plan with its engine, and the watch over all its starts."""
-
-    prepared: Prepared
-    starts: Starts
-
-
-def crew_of(prepared: Prepared) -> tuple[Runs, ...]:
-    """Reads the dates of the model's files."""
-    source = Source(prepared, Starts(prepared.host.devices, hardware.free_memory))
+def crew_of(prepared: Prepared, slots: Path | None = None) -> tuple[Runs, ...]:
+    """Reads the dates of the model's files. `slots`: where prompts are kept over a restart, the
+    same as long as the swarm runs."""
+    source = Source(prepared, Starts(prepared.host.devices, hardware.free_memory), slots)
     files = model_files(prepared)
     return tuple(
         Runs(worker, files, _how(prepared.spec(worker, 0)), source)

@@ -14,12 +14,14 @@ from pathlib import Path
 
 from local_swarm.config import Config, Loaded
 from local_swarm.config.paths import Paths, chosen, ensured
+from local_swarm.domain.worker import Cause, Death
 from local_swarm.gateway.app import Gateway, listen, serving, url_of
 from local_swarm.supervisor.fleet import Fleet
 from local_swarm.supervisor.orphans import new_token
 from local_swarm.supervisor.runfile import ProcessId, RunFile
 from local_swarm.swarm import notify
 from local_swarm.swarm.compose import Watches, fleet_of, gateway_settings
+from local_swarm.swarm.crashes import CrashBook, CrashFile, crash_of
 from local_swarm.swarm.crew import crew_of
 from local_swarm.swarm.live import Live
 from local_swarm.swarm.moving import Mover
@@ -27,6 +29,7 @@ from local_swarm.swarm.operations import Operations
 from local_swarm.swarm.planning import Prepared
 from local_swarm.swarm.signals import interruptible
 from local_swarm.swarm.skills import SkillFile
+from local_swarm.swarm.slot_directory import slot_directory
 from local_swarm.swarm.starting import (
     check_sandbox,
     clean_up,
@@ -34,6 +37,7 @@ from local_swarm.swarm.starting import (
     refuse_second,
     run_file,
     started,
+    warmed,
 )
 from local_swarm.swarm.watchdog import sound_of, watched
 from local_swarm.telemetry.logs import get_logger
@@ -102,7 +106,8 @@ async def running(
     refuse_second(paths, config.server.port)
     await asyncio.to_thread(clean_up, paths)
     token, control_key = new_token(paths.run), secrets.token_urlsafe(24)
-    with listen(config.server.host, config.server.port) as listener:
+    async with contextlib.AsyncExitStack() as stack:
+        listener = stack.enter_context(listen(config.server.host, config.server.port))
         url = url_of(listener)
         run = RunFile(
             supervisor=ProcessId.of(os.getpid()),
@@ -114,17 +119,28 @@ async def running(
         port = listener.getsockname()[1]
         logs = ensured(logs or log_directory(config, paths, port))
         listens(logs)
-        crew, watches = crew_of(prepared), Watches.of(prepared)
-        fleet = fleet_of(prepared, crew, watches, run_token=token, logs=logs)
-        operations = Operations(Mover(prepared, crew, fleet), settings.read)
+        slots = stack.enter_context(slot_directory(paths, keep=config.engine.keep_slots))
+        crew, watches = crew_of(prepared, slots), Watches.of(prepared)
+        book = await stack.enter_async_context(CrashBook(CrashFile.of(paths)).keeping())
+
+        def mourn(death: Death, followed: str) -> None:
+            if death.kind is not Cause.ASKED:
+                now = mover.prepared
+                model, engine = now.plan.model_id, now.engine.name
+                book.note(crash_of(death, model=model, engine=engine, action=followed))
+
+        fleet = fleet_of(prepared, crew, watches, run_token=token, logs=logs, mourner=mourn)
+        mover = Mover(prepared, crew, fleet, slots)
+        operations = Operations(mover, settings.read)
         watches.hold_while(lambda: operations.is_busy)
         skills = SkillFile.of(paths)
         first = gateway_settings(prepared, control_key=control_key, skills=skills)
         # The run file outlives the workers: whatever ends us while they stop, they are found.
         with run_file(paths, port, run):
             async with fleet, operations, serving(first, fleet, listener, operations) as gateway:
+                watches.memory.busy = gateway.busy
                 fleet.start()
-                async with notify.starting(fleet):
+                async with notify.starting(fleet), warmed(prepared):
                     await started(fleet)
                 live = Live(fleet, watches, gateway, control_key, skills, settings.log_as)
                 operations.begin(live)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 from local_swarm.config import Config
@@ -44,10 +45,13 @@ class Next:
 class Mover:
     """`prepared` is what runs now; its settings are those that hold."""
 
-    def __init__(self, prepared: Prepared, crew: Sequence[Runs], fleet: Fleet) -> None:
+    def __init__(
+        self, prepared: Prepared, crew: Sequence[Runs], fleet: Fleet, slots: Path | None = None
+    ) -> None:
         self.prepared = prepared
         self.crew = tuple(crew)
         self.fleet = fleet
+        self._slots = slots
         self.live: Takes
 
     async def take(self, config: Config) -> None:
@@ -82,7 +86,7 @@ class Mover:
             present=Present(self.prepared, given_back(running)),
         )
         prepared = replace(prepared, said=said)
-        return Next(prepared, crew_of(prepared))
+        return Next(prepared, crew_of(prepared, self._slots))
 
     async def is_outdated(self) -> bool:
         """Whether somebody has replaced a file of the model."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Iterator
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from local_swarm import sandbox
@@ -13,7 +16,10 @@ from local_swarm.errors import BusyError, SandboxUnavailable
 from local_swarm.supervisor import runfile
 from local_swarm.supervisor.fleet import Fleet, start_error
 from local_swarm.supervisor.keeper import Keeper
+from local_swarm.supervisor.pagecache import is_worth_it, warm
 from local_swarm.supervisor.runfile import RunFile
+from local_swarm.swarm.crew import model_files
+from local_swarm.swarm.planning import Prepared
 from local_swarm.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -45,6 +51,23 @@ async def started(fleet: Fleet) -> None:
         if len(hopeless) == len(keepers):
             raise start_error(hopeless[0])
         await change.wait()
+
+
+@asynccontextmanager
+async def warmed(prepared: Prepared) -> AsyncIterator[None]:
+    """Reads the model's files once ahead of several workers that load them, meanwhile."""
+    files = [path for path, *_ in model_files(prepared)]
+    available = prepared.host.memory.available_bytes or 0
+    if not is_worth_it(files, workers=len(prepared.plan.workers), available_bytes=available):
+        yield
+        return
+    stop = threading.Event()
+    reading = asyncio.create_task(asyncio.to_thread(warm, files, stop), name="warm-page-cache")
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait({reading})
 
 
 def _is_hopeless(keeper: Keeper) -> bool:

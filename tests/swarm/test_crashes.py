@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -132,13 +133,13 @@ class Refusing(CrashFile):
 async def test_one_that_cannot_be_written_does_not_end_the_writing(paths: Paths) -> None:
     file = Refusing.of(paths)
     assert isinstance(file, Refusing)
+
+    async def until(condition: Callable[[], bool]) -> None:
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # as above
+
     async with CrashBook(file, every_s=0.0).keeping() as book:
         book.note(crash(1))
-
-        async def refused() -> None:
-            while not file.refused:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)  # as above
-
-        await asyncio.wait_for(refused(), 20.0)
+        await asyncio.wait_for(until(lambda: file.refused), 20.0)
         book.note(crash(2))
-    assert file.read() == (crash(2),)
+        await asyncio.wait_for(until(lambda: file.read() == (crash(2),)), 20.0)

@@ -422,6 +422,15 @@ def test_crashes_of_the_last_day_are_told_by_cause():
     assert other.cure == crashes.UNKNOWN
 
 
+def test_a_damaged_history_is_told_and_left_where_it_is(tmp_path):
+    context = context_of(tmp_path)
+    context.paths.state.mkdir()
+    history = context.paths.state / "crashes.json"
+    history.write_text('{"version": 1, "crashes": 3}')
+    assert levels(crashes.check(context)) == [NOTE]
+    assert os.listdir(context.paths.state) == ["crashes.json"]
+
+
 def test_no_crash_of_late_is_fine():
     odd = Crash("yesterday", "w0", "m", "e", 1, "hung", 1, None, 1.0, "")
     assert levels(crashes.judged([crash("hung", 30), odd], NOW)) == [OK]
@@ -479,14 +488,14 @@ def test_files_that_cannot_be_read_or_were_set_aside_are_noted(tmp_path):
 @pytest.mark.parametrize(
     ("status", "level"),
     [
-        (ServiceStatus(ServiceState.ABSENT), OK),
+        (ServiceStatus(ServiceState.ABSENT), NOTE),
         (ServiceStatus(ServiceState.RUNNING, enabled=True, detail="ready"), OK),
         (ServiceStatus(ServiceState.STOPPED, enabled=False), NOTE),
         (ServiceStatus(ServiceState.FAILED, detail="exit code 3"), WARNING),
     ],
 )
 def test_a_service_is_judged_by_what_its_manager_says(status, level):
-    found = service.judged(status)
+    found = service.judged("lswarm", status)
     assert found.level is level
     assert status.detail in found.what
 

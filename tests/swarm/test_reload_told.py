@@ -95,4 +95,7 @@ async def test_a_stop_during_a_reload_is_told_after_the_reloads_end(systemd: Lis
     finally:
         enough.set()
     lines = systemd.waiting()
-    assert [line for line in lines if line in ("READY=1", "STOPPING=1")] == ["READY=1", "STOPPING=1"]
+    assert [line for line in lines if line in ("READY=1", "STOPPING=1")] == [
+        "READY=1",
+        "STOPPING=1",
+    ]

@@ -136,7 +136,7 @@ def test_a_terminal_is_there_or_not(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("stop", "grace", "drain", "kill"),
-    [(30.0, 5.0, 23.5, 29.5), (4.0, 5.0, 2.0, 3.5), (0.5, 5.0, 0.25, 0.25)],
+    [(30.0, 5.0, 22.5, 29.5), (4.0, 5.0, 2.0, 3.5), (0.5, 5.0, 0.25, 0.25)],
 )
 def test_the_time_to_stop_holds_the_drain_and_the_ladder(
     stop: float, grace: float, drain: float, kill: float

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 
+from local_swarm.storage import Damaged
 from local_swarm.swarm.crashes import Crash, CrashFile
-from local_swarm.swarm.doctor.finding import Context, Finding, ok, warning
+from local_swarm.swarm.doctor.finding import Context, Finding, note, ok, warning
 
 LATELY = timedelta(days=1)
 CURES = {
@@ -23,7 +24,15 @@ UNKNOWN = "Look at `lswarm logs`; `lswarm doctor --bundle FILE.zip` has what a r
 
 
 def check(context: Context) -> Iterator[Finding]:
-    yield from judged(CrashFile.of(context.paths).read(), datetime.now(timezone.utc))
+    try:
+        crashes = CrashFile.of(context.paths).read()
+    except Damaged as why:
+        yield note(
+            f"The crash history in {context.paths.state} cannot be used: {why}.",
+            "The next swarm with a crash sets it aside and begins a new one.",
+        )
+        return
+    yield from judged(crashes, datetime.now(timezone.utc))
 
 
 def judged(crashes: Sequence[Crash], now: datetime) -> Iterator[Finding]:
