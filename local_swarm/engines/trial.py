@@ -20,10 +20,11 @@ _RUNNERS = {"xllamacpp": xllamacpp.RUNNER, "llama-cpp-python": llama_cpp_python.
 @dataclass(frozen=True, slots=True)
 class Trial:
     """How the program ended: its exit code, a signal as a negative number, or None where it did
-    not start or not end. `words` are the last it said."""
+    not start, or, with `is_late`, did not end. `words` are the last it said."""
 
     code: int | None
     words: str = ""
+    is_late: bool = False
 
 
 def tried(engine: Engine, *, timeout_s: float = TIMEOUT_S) -> Trial:
@@ -40,7 +41,7 @@ def tried(engine: Engine, *, timeout_s: float = TIMEOUT_S) -> Trial:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Trial(None, f"it did not end within {timeout_s:g} s")
+        return Trial(None, f"it did not end within {timeout_s:g} s", is_late=True)
     except (OSError, ValueError) as error:
         return Trial(None, str(error))
     lines = done.stdout.decode(errors="replace").split("\n")

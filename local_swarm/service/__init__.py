@@ -5,6 +5,14 @@ knows nothing of one: what is run is a command line that comes in.
 """
 
 from local_swarm.service.base import Manager, Surroundings
+from local_swarm.service.installed import (
+    config_of,
+    install_command,
+    is_current,
+    of_program,
+    settings_are_open,
+    targets,
+)
 from local_swarm.service.registry import MANAGERS, running, usual
 from local_swarm.service.service import (
     PROGRAM,
@@ -16,6 +24,7 @@ from local_swarm.service.service import (
     Target,
     UnitFile,
 )
+from local_swarm.service.wanted import program
 
 __all__ = [
     "MANAGERS",
@@ -29,6 +38,13 @@ __all__ = [
     "Surroundings",
     "Target",
     "UnitFile",
+    "config_of",
+    "install_command",
+    "is_current",
+    "of_program",
+    "program",
     "running",
+    "settings_are_open",
+    "targets",
     "usual",
 ]

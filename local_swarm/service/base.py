@@ -104,6 +104,10 @@ class Manager(Protocol):
     def files(self, service: Service) -> tuple[UnitFile, ...]:
         """What `install` writes. Touches nothing."""
 
+    def read(self, target: Target) -> Service:
+        """The service as `install` was asked for it, from its files. Raises ServiceError where they
+        cannot be read or are not ours."""
+
     def install(self, service: Service) -> tuple[str, ...]:
         """Writes the files and has the service start by itself from now on; does not start it,
         unless the manager cannot do otherwise. Returns what the user should know. Again is fine."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 
 from local_swarm.service.service import ServiceError, UnitFile
+from local_swarm.storage import replace_file
 
 
 def template(name: str) -> bytes:
@@ -31,27 +30,25 @@ def filled(name: str, values: Mapping[str, str]) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Raises ServiceError where what is read inside is not there, or not ours."""
+    try:
+        yield
+    except OSError as exc:
+        raise ServiceError(f"Cannot read {path}: {exc.strerror or exc}.") from exc
+    except (ValueError, LookupError, TypeError, AttributeError, SyntaxError) as exc:
+        raise ServiceError(f"{path} is not what `lswarm service install` wrote.") from exc
+
+
 def write(files: Iterable[UnitFile]) -> None:
     """Replaces each file as a whole. Raises ServiceError where one cannot be written."""
     for file in files:
         try:
             file.path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(file)
+            replace_file(file.path, file.content, mode=file.mode)
         except OSError as exc:
             raise ServiceError(f"Cannot write {file.path}: {exc.strerror or exc}.") from exc
-
-
-def _replace(file: UnitFile) -> None:
-    handle, temporary = tempfile.mkstemp(dir=file.path.parent, prefix=f".{file.path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(file.content)
-        os.chmod(temporary, file.mode)
-        os.replace(temporary, file.path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
 
 
 def remove(path: Path) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 from local_swarm.errors import UsageError
 from local_swarm.service.base import Surroundings
-from local_swarm.service.files import remove, template, write
+from local_swarm.service.files import reading, remove, template, write
 from local_swarm.service.service import (
     Service,
     ServiceState,
@@ -84,6 +84,18 @@ class Launchd:
             job["UserName"] = service.user
         usual: dict[str, Any] = plistlib.loads(template("launchd.plist"))
         return job | usual
+
+    def read(self, target: Target) -> Service:
+        path = self.path(target)
+        with reading(path):
+            job = plistlib.loads(path.read_bytes())
+            return Service(
+                target,
+                command=tuple(job["ProgramArguments"]),
+                user=job.get("UserName", ""),
+                environment=dict(job["EnvironmentVariables"]),
+                stop_s=Service.stop_s_of(job["ExitTimeOut"]),
+            )
 
     def install(self, service: Service) -> tuple[str, ...]:
         target = service.target

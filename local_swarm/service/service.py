@@ -70,6 +70,11 @@ class Service:
         """Whole seconds after which the manager may kill it."""
         return int(self.stop_s + STOP_MARGIN_S + 0.999)
 
+    @staticmethod
+    def stop_s_of(longest_stop_s: float) -> float:
+        """The other way round."""
+        return longest_stop_s - STOP_MARGIN_S
+
 
 @dataclass(frozen=True, slots=True)
 class UnitFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local_swarm.service.base import Surroundings
-from local_swarm.service.files import filled, remove, write
+from local_swarm.service.files import filled, reading, remove, write
 from local_swarm.service.service import (
     Service,
     ServiceState,
@@ -28,6 +29,7 @@ STATES = {
 }
 GPU_GROUPS = ("video", "render")
 PROPERTIES = "LoadState,ActiveState,UnitFileState,MainPID,NRestarts,StatusText,Result"
+_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|\S+')
 _PLAIN = re.compile(r"[\w./:=,+@-]+\Z", re.ASCII)
 STOP_CALL_S = 3600.0  # systemd itself ends what takes too long to stop
 START_CALL_S = 3600.0  # and what takes too long to start
@@ -74,6 +76,11 @@ class Systemd:
         values["protect_system"] = "full" if service.user else "strict"
         return (UnitFile(self.path(target), filled("systemd-system.service", values)),)
 
+    def read(self, target: Target) -> Service:
+        path = self.path(target)
+        with reading(path):
+            return described(target, path.read_text(encoding="utf-8"))
+
     def install(self, service: Service) -> tuple[str, ...]:
         target = service.target
         self.here.needs_root(target.system)
@@ -89,7 +96,9 @@ class Systemd:
         return (*said, "It starts when you log in.", *self._lingering())
 
     def _lingering(self) -> tuple[str, ...]:
-        asked = self.here.run(("loginctl", "show-user", "--property=Linger", "--value"))
+        # Without a name it would tell of the login manager, which has no such property.
+        whose = ("loginctl", "show-user", str(os.getuid()))
+        asked = self.here.run((*whose, "--property=Linger", "--value"))
         if asked.out.strip() == "yes":
             return ("It keeps running when you log out, and starts with the machine (linger).",)
         return (
@@ -175,6 +184,30 @@ def _quoted(word: str) -> str:
         return word
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped.replace("%", "%%")}"'
+
+
+def described(target: Target, unit: str) -> Service:
+    """What a unit of ours was made for. Raises LookupError and ValueError for one of others."""
+    lines = [line.partition("=") for line in unit.split("\n")]
+    found = {key: value for key, _, value in lines}
+    settings = [_plain(value).partition("=") for key, _, value in lines if key == "Environment"]
+    return Service(
+        target,
+        command=tuple(
+            _plain(word.replace("$$", "$")) for word in _WORD.findall(found["ExecStart"])
+        ),
+        user=found.get("User", ""),
+        environment={key: value for key, _, value in settings},
+        stop_s=Service.stop_s_of(float(found["TimeoutStopSec"])),
+    )
+
+
+def _plain(word: str) -> str:
+    """The inverse of `_quoted`."""
+    if not word.startswith('"'):
+        return word
+    text = word[1:-1].replace("%%", "%")
+    return re.sub(r"\\(.)", lambda found: "\n" if found[1] == "n" else found[1], text)
 
 
 def parsed(shown: str) -> ServiceStatus:

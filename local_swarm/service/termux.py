@@ -13,7 +13,7 @@ from pathlib import Path
 
 from local_swarm.errors import UsageError
 from local_swarm.service.base import Surroundings
-from local_swarm.service.files import filled, write
+from local_swarm.service.files import filled, reading, write
 from local_swarm.service.service import (
     Service,
     ServiceError,
@@ -77,6 +77,18 @@ class Termux:
             UnitFile(folder / "finish", filled("termux-finish.sh", {"prefix": prefix}), 0o755),
             UnitFile(folder / "run", filled("termux-run.sh", run), 0o755),
         )
+
+    def read(self, target: Target) -> Service:
+        run = self.path(target) / "run"
+        with reading(run):
+            _, _, *words = shlex.split(run.read_text(encoding="utf-8"), comments=True)
+            settings: dict[str, str] = {}
+            while words[0] == "export":
+                name, _, settings[name] = words[1].partition("=")
+                words = words[2:]
+            if words[0] != "exec":
+                raise ValueError(words[0])
+            return Service(target, tuple(words[1:]), environment=settings)
 
     def install(self, service: Service) -> tuple[str, ...]:
         folder = self.path(service.target)

@@ -8,13 +8,14 @@ not outlive it (the supervisor's Job Object).
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
 from local_swarm.service.base import Surroundings
-from local_swarm.service.files import remove, template, write
+from local_swarm.service.files import reading, remove, template, write
 from local_swarm.service.service import (
     Service,
     ServiceError,
@@ -23,6 +24,7 @@ from local_swarm.service.service import (
     Target,
     UnitFile,
 )
+from local_swarm.service.windowless import split
 
 SPACE = "http://schemas.microsoft.com/windows/2004/02/mit/task"
 STATES = {1: ServiceState.STOPPED, 2: ServiceState.STARTING, 4: ServiceState.RUNNING}
@@ -34,6 +36,7 @@ _ASK = (
     " @{{state=[int]$t.State; enabled=$t.Settings.Enabled;"
     " result=($t | Get-ScheduledTaskInfo).LastTaskResult}} | ConvertTo-Json"
 )
+_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|\S+')
 NEVER_RAN = 0x41303  # SCHED_S_TASK_HAS_NOT_RUN
 RUNS = 0x41301  # SCHED_S_TASK_RUNNING
 ENDED_BY_USER = 0x41306  # SCHED_S_TASK_TERMINATED
@@ -87,6 +90,21 @@ class TaskScheduler:
         _set(root, "Actions/Exec/Arguments", subprocess.list2cmdline(command[1:]))
         text = ElementTree.tostring(root, encoding="unicode")
         return f'<?xml version="1.0" encoding="UTF-16"?>\n{text}\n'.encode("utf-16")
+
+    def read(self, target: Target) -> Service:
+        path = self.path(target)
+        with reading(path):
+            root = ElementTree.fromstring(path.read_bytes())
+            told = words(_text(root, "Actions/Exec/Arguments"))
+            settings, command = split(told[3:])
+            python = Path(_text(root, "Actions/Exec/Command")).with_name("python.exe")
+            is_of_machine = _text(root, "Principals/Principal/LogonType") == "S4U"
+            return Service(
+                Target(target.name, is_of_machine),
+                command=(str(python), "-X", "faulthandler", "-m", "local_swarm", *command),
+                user=_text(root, "Principals/Principal/UserId"),
+                environment=settings,
+            )
 
     def command(self, service: Service) -> list[str]:
         """The windowless interpreter, which has no output of its own, with a log instead."""
@@ -151,9 +169,29 @@ def parsed(shown: str) -> ServiceStatus:
     return ServiceStatus(ServiceState.FAILED, enabled, detail=f"ended with code {result:#x}")
 
 
+def words(line: str) -> list[str]:
+    """The inverse of `subprocess.list2cmdline`, for lines that it has made."""
+    return [_plain(word) for word in _WORD.findall(line)]
+
+
+def _plain(word: str) -> str:
+    """Backslashes are doubled before a quote, of those that are meant and of the last one."""
+    is_quoted = word.startswith('"')
+    text = word[1:-1] if is_quoted else word
+    text = re.sub(r'(\\*)\\"', lambda found: found[1][: len(found[1]) // 2] + '"', text)
+    if not is_quoted:
+        return text
+    return re.sub(r"\\+\Z", lambda found: found[0][: len(found[0]) // 2], text)
+
+
+def _text(root: ElementTree.Element, path: str) -> str:
+    return _element(root, path).text or ""
+
+
 def _element(root: ElementTree.Element, path: str) -> ElementTree.Element:
     found = root.find("/".join(f"{{{SPACE}}}{part}" for part in path.split("/")))
-    assert found is not None, path
+    if found is None:
+        raise LookupError(path)
     return found
 
 

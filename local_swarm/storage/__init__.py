@@ -7,7 +7,7 @@ Knows nothing of what the files hold.
 from local_swarm.storage.document import Document
 from local_swarm.storage.envelope import Damaged, Newer, decode, encode
 from local_swarm.storage.files import make_directory, replace_file, sweep
-from local_swarm.storage.scratch import remove_left_behind, run_directory
+from local_swarm.storage.scratch import left_behind, remove_left_behind, run_directory
 
 __all__ = [
     "Damaged",
@@ -15,6 +15,7 @@ __all__ = [
     "Newer",
     "decode",
     "encode",
+    "left_behind",
     "make_directory",
     "remove_left_behind",
     "replace_file",

@@ -66,6 +66,10 @@ class Document(Generic[T]):
         self._unsaved: _Found[T] | None = None  # our value, and the file beside which it was made
         self._told = {READ: "", KEPT: ""}
 
+    def look(self) -> T:
+        """The value as it is on the disk; for those who may change nothing. Raises Damaged."""
+        return self._load().value
+
     def read(self) -> T:
         """The value as it is now."""
         with self._mutex:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -24,9 +25,10 @@ class _Head(msgspec.Struct):
 
 
 def encode(value: Any, version: int) -> bytes:
-    """`value` is a dataclass or a msgspec.Struct without a field `version`."""
-    fields = msgspec.to_builtins(value)
-    return msgspec.json.format(msgspec.json.encode({"version": version, **fields}), indent=1)
+    """`value` is a dataclass or a msgspec.Struct without a field `version`. What UTF-8 cannot hold
+    (half a character in a file's name) becomes a question mark."""
+    fields = {"version": version, **msgspec.to_builtins(value)}
+    return json.dumps(fields, indent=1, ensure_ascii=False).encode(errors="replace")
 
 
 def decode(content: bytes, kind: type[T], version: int, migrate: Migrate[T] | None = None) -> T:

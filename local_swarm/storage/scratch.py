@@ -37,6 +37,14 @@ def run_directory(parent: Path) -> Iterator[Path]:
 def remove_left_behind(parent: Path) -> None:
     """Removes the directories here whose run was killed. Those of runs that live stay. Raises
     nothing."""
+    for directory in left_behind(parent):
+        shutil.rmtree(directory, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            _lock_of(directory).unlink(missing_ok=True)
+
+
+def left_behind(parent: Path) -> Iterator[Path]:
+    """The directories here whose run was killed, each locked meanwhile. Raises nothing."""
     from filelock import FileLock, Timeout
 
     for lock in parent.glob(f"*{LOCK}"):
@@ -44,8 +52,7 @@ def remove_left_behind(parent: Path) -> None:
         if not directory.is_dir():
             continue  # a run that begins has its lock first
         with contextlib.suppress(OSError, Timeout, NotImplementedError), FileLock(lock, timeout=0):
-            shutil.rmtree(directory, ignore_errors=True)
-            lock.unlink(missing_ok=True)
+            yield directory
 
 
 def _lock_of(directory: Path) -> Path:

@@ -103,6 +103,7 @@ class CrashBook:
         self._every_s = every_s
         self._waiting: deque[Crash] = deque(maxlen=KEPT)
         self._any = asyncio.Event()
+        self._writing: asyncio.Task[None] | None = None
 
     def note(self, crash: Crash) -> None:
         """To be written soon. Does not block."""
@@ -118,6 +119,8 @@ class CrashBook:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+            if self._writing is not None:
+                await self._writing
             await self._write()
 
     async def _now_and_then(self) -> None:
@@ -128,11 +131,15 @@ class CrashBook:
 
     async def _write(self) -> None:
         """Not cut off by a cancellation: what was taken is written."""
+        self._writing = asyncio.create_task(self._put(), name="write-crashes")
+        await asyncio.shield(self._writing)
+
+    async def _put(self) -> None:
         crashes = tuple(self._waiting)
         self._waiting.clear()
         self._any.clear()
         try:
             if crashes:
-                await asyncio.shield(asyncio.to_thread(self._file.add, *crashes))
+                await asyncio.to_thread(self._file.add, *crashes)
         except Exception as error:  # no threads left: it must not end the writing for ever
             log.warning("crashes are not kept", crashes=len(crashes), error=repr(error))

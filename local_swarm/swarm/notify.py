@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Protocol
 
@@ -122,14 +122,14 @@ async def starting(crew: Crew, every_s: float = EXTEND_EVERY_S) -> AsyncIterator
 
 
 @asynccontextmanager
-async def following(crew: Crew, about: str = "") -> AsyncIterator[None]:
+async def following(crew: Crew, about: Callable[[], str] = str) -> AsyncIterator[None]:
     """The status line follows the workers; `about` comes after it."""
 
     async def follow() -> None:
         told = ""
         while True:
             change = crew.next_change()
-            line = status_line(crew.states()) + (f"; {about}" if about else "")
+            line = status_line(crew.states()) + (f"; {more}" if (more := about()) else "")
             if line != told:
                 status(line)
             told = line

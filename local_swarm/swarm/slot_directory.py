@@ -15,12 +15,17 @@ FOLDER = "slots"
 log = get_logger(__name__)
 
 
+def directory_of(paths: Paths) -> Path:
+    """What the directories of all runs are in."""
+    return paths.cache / FOLDER
+
+
 @contextmanager
 def slot_directory(paths: Paths, *, keep: bool) -> Iterator[Path | None]:
     """A directory of this run, removed with all that is in it when the context closes; None where
     slots are not kept, or it cannot be made. What killed runs left is removed in any case.
     """
-    parent = paths.cache / FOLDER
+    parent = directory_of(paths)
     remove_left_behind(parent)
     with ExitStack() as stack:
         directory = None

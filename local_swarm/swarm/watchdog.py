@@ -23,6 +23,10 @@ log = get_logger(__name__)
 PATIENCE = 2
 """Checks in a row that must fail before the beat stops."""
 
+CHECK_SHARE = 0.75
+"""Of the time between two beats, what a check may take: one that is bad and forgiven must not be
+late for the manager."""
+
 BOUND_S = 5.0
 """What the gateway has to answer for `/health`."""
 
@@ -94,7 +98,7 @@ async def beat(sound: Sound, every_s: float) -> None:
     PATIENCE checks why not, which is logged once."""
     bad = 0
     while True:
-        why = await judged(sound, every_s)
+        why = await judged(sound, CHECK_SHARE * every_s)
         bad = bad + 1 if why else 0
         if bad < PATIENCE:
             notify("WATCHDOG=1")

@@ -66,6 +66,21 @@ def test_a_swarm_is_told_in_one_line_and_its_workers_in_a_table(out):
     assert row.split()[:7] == ["w0", "fake", "ready", "7", "1/4", "0", "3"]
 
 
+def test_a_narrow_terminal_shows_fewer_columns_and_breaks_no_cell(monkeypatch):
+    held = worker(rss_bytes=90 * MIB, pss_bytes=30 * MIB, latency_ms_avg=71.2, tokens_per_s=224.6)
+    for width, titles in (
+        (64, ["worker", "state", "slots", "restarts", "requests", "ms", "tok/s", "RAM"]),
+        (40, ["worker", "state", "slots", "restarts", "RAM"]),
+    ):
+        text = io.StringIO()
+        console = Console(file=text, force_terminal=False, width=width, highlight=False)
+        monkeypatch.setattr(terminal, "Console", lambda console=console, **_: console)
+        render.status("http://h:1", body(held, held))
+        *_, head, first, second = text.getvalue().splitlines()
+        assert head.split() == titles
+        assert first == second, "one line for each worker"
+
+
 def test_memory_that_is_held_and_crashes_have_columns_where_there_are_any(out):
     held = worker(rss_bytes=90 * MIB, pss_bytes=30 * MIB, vram_bytes=5 * MIB, crashes=2)
     _, titles, row, other = shown(out, held, worker(id="w1", rss_bytes=40 * MIB, crashes=0))

@@ -58,6 +58,14 @@ def test_a_refusal_is_remembered_for_an_hour(cache: DryRunCache, clock: Clock) -
     assert cache.get("a") is None
 
 
+def test_a_clock_that_was_set_back_keeps_no_refusal_for_years(
+    cache: DryRunCache, clock: Clock
+) -> None:
+    cache.put("a", ())
+    clock.now -= 10 * REFUSAL_KEPT_S
+    assert cache.get("a") is None
+
+
 def test_an_answer_does_not_grow_old(cache: DryRunCache, clock: Clock) -> None:
     cache.put("a", PARTS)
     clock.now += 1000 * REFUSAL_KEPT_S

@@ -60,6 +60,18 @@ def test_nothing_of_the_template_is_left_and_nothing_keeps_a_gpu_out(tmp_path, a
     assert "TimeoutStopSec=60" in content.splitlines()
 
 
+@pytest.mark.parametrize("asked", [{}, {"system": True}], ids=["of the user", "of the machine"])
+def test_what_keeps_a_swarm_running_is_in_every_unit(tmp_path, asked):
+    """Ready and watched, started again but for what no start heals, stopped in order, and not
+    ended for one worker that ran out of memory."""
+    assert {
+        *("Type=notify", "NotifyAccess=main", "WatchdogSec=30", "ExecReload=kill -HUP $MAINPID"),
+        *("Restart=on-failure", "RestartPreventExitStatus=2 3 4 6", "SuccessExitStatus=130"),
+        *("KillMode=mixed", "OOMPolicy=continue", "LimitNOFILE=65536", "LimitCORE=0"),
+        *("NoNewPrivileges=yes", "UMask=0077"),
+    } <= set(unit(tmp_path, **asked).splitlines())
+
+
 def test_a_user_of_its_own_owns_one_directory_and_nothing_else(tmp_path):
     lines = unit(tmp_path, system=True).splitlines()
     assert {"DynamicUser=yes", "StateDirectory=lswarm", "CapabilityBoundingSet="} <= set(lines)
@@ -103,6 +115,7 @@ def test_a_service_of_the_user_says_what_a_logout_does(tmp_path, linger, word):
     assert (tmp_path / "home/.config/systemd/user/lswarm.service").exists()
     assert word in said[-1]
     assert not any("enable-linger" in command for command in asked.asked), "said, never done"
+    assert f"loginctl show-user {os.getuid()} --property=Linger --value" in asked.asked
 
 
 def test_root_is_needed_for_a_service_of_the_machine(tmp_path):

@@ -155,3 +155,22 @@ def test_a_command_line_reaches_the_program_word_for_word(host: Machine) -> None
     host.run("systemctl", "daemon-reload")
     host.run("systemctl", "start", "words.service")
     assert json.loads(host.root("/run/words").read_text()) == [words, words[0] + words[1]]
+
+
+def test_the_doctor_knows_a_unit_that_is_outdated(host: Machine) -> None:
+    service(host, "install", "--name", "old", "--model", "builtin:demo", "--", "--voters", "3")
+
+    def told() -> list[str]:
+        done = host.run(*LSWARM, "doctor", "--json", check=False)
+        findings = json.loads(done.stdout)["findings"]
+        return [f["cure"] for f in findings if f["check"] == "service" and "outdated" in f["what"]]
+
+    assert told() == []
+    unit = host.root("/etc/systemd/system/lswarm-old.service")
+    unit.write_text(unit.read_text().replace("WatchdogSec=30\n", ""))
+    (cure,) = told()
+    again = cure.split("`")[1].split()
+    assert again[:3] == ["lswarm", "service", "install"]
+    host.run(*LSWARM, *again[1:])
+    assert told() == []
+    service(host, "uninstall", "--name", "old")

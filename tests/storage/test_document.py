@@ -10,12 +10,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from local_swarm.storage import Document, decode, encode
+from local_swarm.storage import Damaged, Document, decode, encode
 from local_swarm.storage import document as module
 from tests.storage import writer
 from tests.storage.writer import Tally, more, tally
@@ -23,6 +24,11 @@ from tests.storage.writer import Tally, more, tally
 DEADLINE_S = 60.0
 posix = pytest.mark.skipif(os.name != "posix", reason="needs signals and limits of POSIX")
 DAMAGE = [b"", b'{"version":1,"cou', b"\xff\xfe", b'{"version":1,"count":"many"}', b"[" * 100_000]
+
+
+@dataclass(frozen=True)
+class Named:
+    name: str
 
 
 @pytest.fixture
@@ -52,6 +58,24 @@ def test_what_was_kept_is_known_again(path: Path) -> None:
     assert tally(path).update(more).count == 1
     assert tally(path).read().count == 1
     assert sorted(os.listdir(path.parent)) == ["tally.json", "tally.json.lock"]
+
+
+def test_text_that_utf8_cannot_hold_is_kept_as_far_as_it_can_be() -> None:
+    """Names of files and of other machines' models may have half a character in them."""
+    assert decode(encode(Named("a\udcffb"), 1), Named, 1) == Named("a?b")
+    assert decode(encode(Named("ü\n"), 1), Named, 1) == Named("ü\n")
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_who_only_looks_changes_nothing(path: Path, damage: bytes) -> None:
+    assert tally(path).look() == Tally()
+    assert not path.parent.exists()
+    written(path, damage)
+    with pytest.raises(Damaged):
+        tally(path).look()
+    assert os.listdir(path.parent) == ["tally.json"]
+    tally(path).update(more)
+    assert tally(path).look().count == 1
 
 
 @posix

@@ -51,6 +51,7 @@ from local_swarm.swarm.doctor import (
     versions,
 )
 from local_swarm.swarm.doctor.finding import Check, error, ok
+from local_swarm.swarm.slot_directory import slot_directory
 
 OK, NOTE, WARNING, ERROR = Level.OK, Level.NOTE, Level.WARNING, Level.ERROR
 NOW = datetime(2026, 1, 2, 12, tzinfo=timezone.utc)
@@ -236,6 +237,7 @@ def test_how_an_engine_ends_is_told():
     assert (crashed.level, "signal 11" in crashed.what) == (ERROR, True)
     assert "exit code 3" in engine.judged("e 1", Trial(3)).what
     assert "cannot be started: gone" in engine.judged("e 1", Trial(None, "gone")).what
+    assert engine.judged("e 1", Trial(None, "late", is_late=True)).level is WARNING
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the engine is a shell script")
@@ -245,7 +247,7 @@ def test_how_an_engine_ends_is_told():
         ("echo 'Available devices:'", Trial(0, "Available devices:")),
         ("echo cannot load; kill -SEGV $$", Trial(-11, "cannot load")),
         ("exit 3", Trial(3, "it said nothing")),
-        ("exec sleep 600", Trial(None, "it did not end within 0.5 s")),
+        ("exec sleep 600", Trial(None, "it did not end within 0.5 s", is_late=True)),
     ],
 )
 def test_a_crash_of_the_engine_is_seen_and_not_ours(tmp_path, script, trial):
@@ -483,6 +485,21 @@ def test_files_that_cannot_be_read_or_were_set_aside_are_noted(tmp_path):
     assert len(found) == 2
     assert "swarm-1.json cannot be read" in found[0].what
     assert "voters.json.damaged-1" in found[1].what
+
+
+def test_prompts_that_a_killed_swarm_left_are_told_and_those_of_a_living_one_not(tmp_path):
+    context = context_of(tmp_path)
+    with slot_directory(context.paths, keep=True) as living:
+        assert levels(leftovers.check(context)) == [OK]
+        left = living.with_name("left")
+        left.mkdir()
+        left.with_name("left.lock").touch()
+        assert levels(leftovers.check(context)) == [OK]
+        (left / "prompt").touch()
+        (found,) = leftovers.check(context)
+        assert (found.level, str(left) in found.what) == (WARNING, True)
+        assert living.is_dir()
+        assert left.is_dir(), "the doctor removes nothing"
 
 
 @pytest.mark.parametrize(

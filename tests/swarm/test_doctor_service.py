@@ -96,3 +96,11 @@ def test_a_unit_that_is_not_ours_and_a_manager_that_refuses_are_notes(
     refuses = Systemd(around(tmp_path, lambda argv: Ran(1, err="no bus"))[0])
     systemd.path(Target()).write_text("[Service]\n")
     assert levels(list(found(refuses))) == [Level.NOTE, Level.NOTE]
+
+
+def test_settings_that_this_user_does_not_see_say_nothing_about_the_unit(
+    systemd: Systemd, service: Service
+) -> None:
+    """Those of a service of the machine, in a directory of its own."""
+    systemd.install(replace(service, target=Target(system=True), stop_s=300.0))
+    assert levels(list(found(systemd))) == [Level.OK]

@@ -78,6 +78,22 @@ async def test_a_reload_that_is_refused_ends_too(systemd: Listener) -> None:
     await stop(task)
 
 
+async def test_one_that_is_asked_for_too_early_is_made_when_all_is_ready(
+    systemd: Listener,
+) -> None:
+    prepared = await asyncio.to_thread(prepare, CONFIG, model="builtin:demo")
+    settings = Settings(lambda: replace(load(env={}), config=CONFIG))
+
+    def hang_up(logs: Path) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    serving = serve(prepared, user_paths(), lambda _: None, settings=settings, listens=hang_up)
+    task = asyncio.create_task(serving)
+    assert "RELOADING=1" not in await told(systemd, "READY=1")
+    assert "RELOADING=1" in await told(systemd, "READY=1")
+    await stop(task)
+
+
 async def test_a_stop_during_a_reload_is_told_after_the_reloads_end(systemd: Listener) -> None:
     """systemd takes READY=1 after STOPPING=1 for a service that runs on, and does not see it
     stop."""

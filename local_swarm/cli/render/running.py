@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Group
@@ -39,6 +39,9 @@ COLUMNS: tuple[tuple[str, Callable[[Worker], object]], ...] = (
     ("VRAM", lambda w: size_of(w.get("vram_bytes"))),
 )
 """What the table shows. A column without a value of any worker is left out."""
+
+FIRST_TO_GO = ("engine", "pid", "planned", "observed", "tok/s", "ms", "requests", "crashes")
+"""Columns that are left out, one after the other, where the terminal is too narrow for all."""
 
 
 def status(url: str, body: dict[str, Any]) -> None:
@@ -86,11 +89,27 @@ def _view(url: str, body: dict[str, Any]) -> Group:
 
 
 def _table(workers: list[Worker]) -> Table:
-    rows = [[value(worker) for _, value in COLUMNS] for worker in workers]
-    shown = [i for i in range(len(COLUMNS)) if any(row[i] is not None for row in rows)]
-    table = new_table(*(COLUMNS[i][0] for i in shown))
-    for row in rows:
-        table.add_row(*cells(*(row[i] for i in shown)))
+    told = {name: [value(worker) for worker in workers] for name, value in COLUMNS}
+    columns = {name: values for name, values in told.items() if set(values) != {None}}
+    for name in ("", *FIRST_TO_GO):
+        columns.pop(name, None)
+        table = _table_of(columns)
+        if _fits(table):
+            break
+    return table
+
+
+def _fits(table: Table) -> bool:
+    """Whether it is shown without breaking a cell."""
+    where = console()
+    unbounded = where.options.update(max_width=10_000)
+    return where.measure(table, options=unbounded).maximum <= where.width
+
+
+def _table_of(columns: Mapping[str, list[object]]) -> Table:
+    table = new_table(*columns)
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*cells(*row))
     return table
 
 

@@ -154,7 +154,14 @@ def _logs(context: Context, clean: Scrubber) -> Iterator[tuple[str, str]]:
 
 
 def _latest(paths: Iterator[Path]) -> list[Path]:
-    return sorted(paths, key=lambda path: path.stat().st_mtime)[-MOST_SWARMS:]
+    return sorted(paths, key=_written_at)[-MOST_SWARMS:]
+
+
+def _written_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # a swarm that starts moves its log
+        return 0.0
 
 
 def _tail(path: Path) -> tuple[str, ...]:

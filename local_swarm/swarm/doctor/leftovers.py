@@ -8,16 +8,18 @@ from collections.abc import Iterator
 import msgspec
 import psutil
 
+from local_swarm.storage import left_behind
 from local_swarm.supervisor import runfile
 from local_swarm.supervisor.identity import ProcessId, Standing
 from local_swarm.supervisor.orphans import RUN_OWNER
 from local_swarm.swarm.doctor.finding import Context, Finding, note, ok, warning
+from local_swarm.swarm.slot_directory import directory_of
 
 CURE = "The next `lswarm up` ends and removes them, where it keeps its files in the same place."
 
 
 def check(context: Context) -> Iterator[Finding]:
-    wrong = [*_processes(), *_run_files(context), *_damaged(context)]
+    wrong = [*_processes(), *_run_files(context), *_prompts(context), *_damaged(context)]
     yield from wrong or [ok("Nothing is left of swarms that ended.")]
 
 
@@ -47,6 +49,12 @@ def _run_files(context: Context) -> Iterator[Finding]:
             )
         elif run.supervisor.standing() is Standing.GONE:
             yield note(f"A swarm ended and left its run file {path}.", CURE)
+
+
+def _prompts(context: Context) -> Iterator[Finding]:
+    for directory in left_behind(directory_of(context.paths)):
+        if any(directory.iterdir()):
+            yield warning(f"A swarm was killed and left prompts of its slots in {directory}.", CURE)
 
 
 def _damaged(context: Context) -> Iterator[Finding]:
