@@ -7,7 +7,7 @@ worker computes at once, first of all, and at last how much of the model lies th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -84,115 +84,117 @@ class Ground:
         return replace(worker, flash_attention="on", threads=threads)
 
 
-Rung = Callable[[WorkerPlan, Ground], Smaller | None]
-"""One kind of step: the next of it, None where there is none."""
+Rung = Callable[[WorkerPlan, Ground], Iterator[Smaller]]
+"""One kind of step: the next of it, and where there are any, longer ones."""
 
 
-def _prompt_cache(worker: WorkerPlan, _: Ground) -> Smaller | None:
+def _prompt_cache(worker: WorkerPlan, _: Ground) -> Iterator[Smaller]:
     """Half of it, and below what every plan starts with all of it."""
     had, half = worker.cache_ram_mib, worker.cache_ram_mib // 2
     if not had:
-        return None
+        return
     left = half if half >= LEAST_MIB else 0
     size = format_bytes((had - left) * MIB)
     given_up = f"half of the prompt cache ({size})" if left else f"the prompt cache ({size})"
-    return Smaller(replace(worker, cache_ram_mib=left), given_up)
+    yield Smaller(replace(worker, cache_ram_mib=left), given_up)
 
 
-def _checkpoints(worker: WorkerPlan, _: Ground) -> Smaller | None:
+def _checkpoints(worker: WorkerPlan, _: Ground) -> Iterator[Smaller]:
     if not worker.ctx_checkpoints:
-        return None
-    return Smaller(replace(worker, ctx_checkpoints=0), "the context checkpoints")
+        return
+    yield Smaller(replace(worker, ctx_checkpoints=0), "the context checkpoints")
 
 
-def _pool(worker: WorkerPlan, _: Ground) -> Smaller | None:
+def _pool(worker: WorkerPlan, _: Ground) -> Iterator[Smaller]:
     """What a pool has beyond the least that is of use."""
     least = least_pool(worker.ctx, worker.slots)
     if worker.pool <= least:
-        return None
+        return
     given_up = f"{worker.pool - least} of {worker.pool} tokens of context that the slots share"
-    return Smaller(replace(worker, kv_cells=least), given_up)
+    yield Smaller(replace(worker, kv_cells=least), given_up)
 
 
-def _slot(worker: WorkerPlan, ground: Ground) -> Smaller | None:
-    """As long as enough are left to vote."""
-    return _fewer_slots(worker, ground) if worker.slots > LEAST_VOTERS else None
+def _slots(worker: WorkerPlan, ground: Ground) -> Iterator[Smaller]:
+    """As long as enough are left to vote; several where one is next to nothing."""
+    for left in range(worker.slots - 1, LEAST_VOTERS - 1, -1):
+        yield _with_slots(left, worker, ground)
 
 
-def _last_but_one(worker: WorkerPlan, ground: Ground) -> Smaller | None:
-    return _fewer_slots(worker, ground) if worker.slots > 1 else None
+def _last_but_one(worker: WorkerPlan, ground: Ground) -> Iterator[Smaller]:
+    if worker.slots > 1:
+        yield _with_slots(1, worker, ground)
 
 
-def _fewer_slots(worker: WorkerPlan, ground: Ground) -> Smaller:
+def _with_slots(slots: int, worker: WorkerPlan, ground: Ground) -> Smaller:
     """A lane stays while enough slots beside it can vote."""
-    slots = worker.slots - 1
     lanes = worker.lanes if slots - worker.lanes >= LEAST_VOTERS else 0
     unified = worker.kv_unified and slots > 1
     cells = min(worker.cells, least_pool(worker.ctx, slots)) if unified else 0
+    count = "one" if worker.slots - slots == 1 else worker.slots - slots
     lane = " and the lane for unvoted requests" if lanes < worker.lanes else ""
-    given_up = f"one of {worker.slots} slots{lane}{ground.by_hand('slots', 'voters')}"
+    given_up = f"{count} of {worker.slots} slots{lane}{ground.by_hand('slots', 'voters')}"
     plan = replace(worker, slots=slots, lanes=lanes, kv_unified=unified, kv_cells=cells)
     return Smaller(plan, given_up)
 
 
-def _exact_values(worker: WorkerPlan, ground: Ground) -> Smaller | None:
+def _exact_values(worker: WorkerPlan, ground: Ground) -> Iterator[Smaller]:
     """Where the planner would try it too; the engine wants flash attention for it."""
     exact, less = CACHE_TYPES
     if worker.purpose != "chat" or worker.flash_attention == "off":
-        return None
+        return
     if worker.cache_type_k != exact or not ground.can_hold_less:
-        return None
+        return
     plan = replace(worker, cache_type_k=less, cache_type_v=less)
-    return Smaller(plan, f"the exact values of the cache ({less}, not {exact})")
+    yield Smaller(plan, f"the exact values of the cache ({less}, not {exact})")
 
 
-def _context(worker: WorkerPlan, ground: Ground) -> Smaller | None:
+def _context(worker: WorkerPlan, ground: Ground) -> Iterator[Smaller]:
     """Half of it, down to the shortest that is ever planned unasked."""
     ctx = max(pad(worker.ctx // 2, CTX_STEP), ground.case.least_ctx)
     if ctx >= worker.ctx:
-        return None
+        return
     cells = min(worker.cells, least_pool(ctx, worker.slots)) if worker.kv_unified else 0
     plan = replace(worker, ctx=ctx, kv_cells=cells)
     if worker.vectors:
         batch = vector_batch(ground.model, ctx)
         plan = replace(plan, batch=batch, ubatch=batch)
     lost = f"{worker.ctx - ctx} of {worker.ctx} tokens of context per slot"
-    return Smaller(plan, f"{lost}{ground.by_hand('ctx')}")
+    yield Smaller(plan, f"{lost}{ground.by_hand('ctx')}")
 
 
-def _batch(worker: WorkerPlan, _: Ground) -> Smaller | None:
+def _batch(worker: WorkerPlan, _: Ground) -> Iterator[Smaller]:
     """Prompts are read slower. Not where a whole text must fit into it."""
     half = worker.ubatch // 2
     if worker.vectors or half < LEAST_UBATCH:
-        return None
+        return
     given_up = f"{worker.ubatch - half} of {worker.ubatch} tokens that are computed at once"
-    return Smaller(replace(worker, ubatch=half), given_up)
+    yield Smaller(replace(worker, ubatch=half), given_up)
 
 
-def _experts(worker: WorkerPlan, ground: Ground) -> Smaller | None:
+def _experts(worker: WorkerPlan, ground: Ground) -> Iterator[Smaller]:
     """Of more of the first layers to RAM, with all layers on the accelerator."""
     model, can = ground.model, ground.case.wishes.can
     had = worker.cpu_moe_layers
     count = min(model.layers, had + max(1, model.layers // OFFLOAD_STEPS))
     if not (ground.may_move and model.experts_used and can.experts_in_ram) or count == had:
-        return None
+        return
     plan = ground.offloaded(replace(worker, cpu_moe_layers=count))
-    return Smaller(plan, f"the experts of {count - had} layers on the accelerator")
+    yield Smaller(plan, f"the experts of {count - had} layers on the accelerator")
 
 
-def _layers(worker: WorkerPlan, ground: Ground) -> Smaller | None:
+def _layers(worker: WorkerPlan, ground: Ground) -> Iterator[Smaller]:
     """More of the first layers to RAM, while enough stay for the accelerator to be worth it."""
     every = ground.maker.all_layers
     least = max(every // LEAST_OFFLOAD + 1, len(worker.devices))
     left = max(least, worker.gpu_layers - max(1, every // OFFLOAD_STEPS))
     if not ground.may_move or left >= worker.gpu_layers:
-        return None
+        return
     plan = ground.offloaded(replace(worker, gpu_layers=left))
     given_up = f"{worker.gpu_layers - left} of {worker.gpu_layers} layers on the accelerator"
-    return Smaller(plan, given_up)
+    yield Smaller(plan, given_up)
 
 
-_SEATS: tuple[Rung, ...] = (_pool, _slot, _exact_values, _last_but_one, _context)
+_SEATS: tuple[Rung, ...] = (_pool, _slots, _exact_values, _last_but_one, _context)
 RUNGS: Mapping[Where, tuple[Rung, ...]] = {
     "host": (_prompt_cache, _checkpoints, *_SEATS),
     "device": (_batch, *_SEATS, _experts, _layers),

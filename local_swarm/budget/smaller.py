@@ -52,8 +52,8 @@ def smaller(
     group = _group(worker, case)
     scale = _Scale(pricer, group, where, room_bytes)
     ground = Ground(Maker(case, model, worker.model_id, pricer), group, workers)
-    steps = (rung(worker, ground) for rung in RUNGS[where])
-    priced = (scale.priced(worker, step) for step in steps if step)
+    steps = (step for rung in RUNGS[where] for step in rung(worker, ground))
+    priced = (scale.priced(worker, step) for step in steps)
     return next((step for step in priced if scale.helps(worker, step.plan)), None)
 
 

@@ -9,7 +9,8 @@ from local_swarm.domain.launch import Capabilities
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One upstream. `generation` grows with every restart: two generations share no slot state.
+    """One upstream. `generation` grows with every restart; its slots are empty after one, but where
+    prompts are kept (`engine.keep_slots`).
 
     The last `lanes` of its `slots` serve unvoted requests; `ctx` is tokens per slot. `pool` is how
     many cells all slots share, 0 where each slot has `ctx` of its own: an overflow of a pool ends

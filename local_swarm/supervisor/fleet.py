@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import aiohttp
 
-from local_swarm.domain.endpoint import Endpoint
-from local_swarm.domain.worker import Death, WorkerState, WorkerStatus
+from local_swarm.domain.worker import Death, WorkerState
 from local_swarm.errors import WorkerStartError
-from local_swarm.hardware import ProcessMemory, process_memory
+from local_swarm.hardware import process_memory
 from local_swarm.supervisor import state as life
-from local_swarm.supervisor import view
 from local_swarm.supervisor.gate import StartGate
-from local_swarm.supervisor.job import Job, LogSettings
+from local_swarm.supervisor.job import Job, LogSettings, Where
 from local_swarm.supervisor.keeper import Keeper, Rest
+from local_swarm.supervisor.oom import Count, OomKills
 from local_swarm.supervisor.restart import RestartPolicy, is_crowded
+from local_swarm.supervisor.roster import MemoryOf, Roster
 from local_swarm.supervisor.warden import Warden
 from local_swarm.telemetry.logs import get_logger
 
@@ -26,7 +26,6 @@ log = get_logger(__name__)
 
 WATCH_AGAIN_S = 5.0  # after a watch has failed
 
-Listener = Callable[[], None]
 Mourner = Callable[[Death, str], None]
 """Told of each death, and what followed."""
 
@@ -40,7 +39,7 @@ class Demand:
     last: float = 0.0
 
 
-class Fleet:
+class Fleet(Roster):
     """Use as an async context manager, from the main thread; leaving it stops every worker.
 
     `watches` are run as long as it lives, each as a task of its own: what looks after the workers
@@ -56,25 +55,23 @@ class Fleet:
         run_token: str,
         logs: LogSettings | None = None,
         watches: Sequence[Callable[[Fleet], Awaitable[None]]] = (),
-        oom_kills: Callable[[], int | None] = lambda: None,
-        memory_of: Callable[[Collection[int]], Mapping[int, ProcessMemory]] = process_memory,
+        oom_kills: Count = lambda: None,
+        memory_of: MemoryOf = process_memory,
         mourner: Mourner = lambda death, what: None,
     ) -> None:
+        super().__init__(memory_of)
         self.policy = policy
         self.run_token = run_token
         self.logs = logs or LogSettings()
-        self.oom_kills = oom_kills
+        self.oom_kills = OomKills(oom_kills)
         self.mourn = mourner
-        self._memory_of = memory_of
         self.gate = StartGate()
         self.warden = Warden(run_token)
-        self.keepers = {job.id: Keeper(job, self) for job in jobs}
+        self.keepers.update({job.id: Keeper(job, self) for job in jobs})
         self.demand = Demand(last=time.monotonic())
         self.session: aiohttp.ClientSession
-        self._watches = watches
+        self._watches = (*watches, self.oom_kills.watch)
         self._watching: list[asyncio.Task[None]] = []
-        self._listeners: list[Listener] = []
-        self._change = asyncio.Event()
         self._hurry = False
         self._ended = False
 
@@ -156,6 +153,7 @@ class Fleet:
     async def _again(self, keeper: Keeper, why: str) -> None:
         self._refuse_when_ended()
         generation = keeper.worker.generation
+        keeper.in_vain = 0
         keeper.handle(life.Drain(life.Then.RESTART, why))
         await self._until_ready(keeper, generation + 1)
 
@@ -167,7 +165,7 @@ class Fleet:
             if keeper.worker.generation >= generation:
                 if state is WorkerState.READY:
                     return
-                if state in (WorkerState.FAILED, WorkerState.STOPPED):
+                if state is WorkerState.STOPPED or keeper.cannot_start:
                     raise start_error(keeper)
             elif state is WorkerState.STOPPED:
                 raise start_error(keeper)
@@ -188,6 +186,7 @@ class Fleet:
     async def remove(self, worker: str) -> None:
         """One worker less, once its requests are over."""
         keeper = self.keepers[worker]
+        keeper.rest = None  # nobody wakes it
         await self._stopped(keeper, "removed")
         await keeper.finish()
         self.keepers.pop(worker, None)
@@ -201,8 +200,11 @@ class Fleet:
             await self.next_change().wait()
 
     async def put_to_rest(self, worker: str, rest: Rest) -> None:
-        """Ends the worker once its requests are over; `rouse` brings it back."""
+        """Ends the worker once its requests are over; `rouse` brings it back. None falls asleep
+        while there are requests."""
         self._refuse_when_ended()
+        if rest is Rest.ASLEEP and self.demand.in_flight:
+            return  # a request came meanwhile, and nobody would wake them for it
         keeper = self.keepers[worker]
         keeper.rest = rest
         await self._stopped(keeper, rest.value)
@@ -214,13 +216,19 @@ class Fleet:
             keeper.rest = None
             keeper.handle(life.Drain(life.Then.RESTART, "woken"))
 
-    async def shrink(self, worker: str, where: str) -> bool:
+    async def shrink(self, worker: str, where: Where) -> bool:
         """Drains the worker and starts it again with less memory; False where nothing is left to
-        give. Raises WorkerStartError."""
+        give. Raises WorkerStartError; its next try is then what it was before."""
         keeper = self.keepers[worker]
-        if not keeper.shrink("device" if where == "device" else "host"):
+        if not keeper.shrink(where):
             return False
-        await self._again(keeper, f"gives up {keeper.job.given_up}")
+        smaller = keeper.job
+        try:
+            await self._again(keeper, f"gives up {smaller.given_up}")
+        except WorkerStartError:
+            if keeper.job is smaller:
+                keeper.grow()
+            raise
         return True
 
     async def grow(self, worker: str) -> bool:
@@ -271,81 +279,10 @@ class Fleet:
                 if keeper.rest is Rest.ASLEEP:
                     self.rouse(worker)
 
-    # What others ask ----------------------------------------------------------------------
-
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Calls `listener` after every change of any worker; returns how to stop that."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
-
-    def changed(self) -> None:
-        for listener in tuple(self._listeners):
-            listener()
-        change, self._change = self._change, asyncio.Event()
-        change.set()
-
-    def next_change(self) -> asyncio.Event:
-        """Set at the next change of any worker. Take it first, then look, then wait: so no
-        change is missed."""
-        return self._change
-
-    @property
-    def is_asleep(self) -> bool:
-        """Whether workers wait for the next request to be started."""
-        return any(keeper.rest is Rest.ASLEEP for keeper in self.keepers.values())
-
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """The workers that may take traffic now."""
-        return self._those(lambda keeper: keeper.worker.state is WorkerState.READY)
-
-    def draining(self) -> tuple[Endpoint, ...]:
-        """The workers that finish what they have."""
-        return self._those(lambda keeper: keeper.worker.state is WorkerState.DRAINING)
-
-    def expected(self) -> tuple[Endpoint, ...]:
-        """The workers that take traffic now or will again without anybody's help soon."""
-        return self._those(lambda keeper: keeper.is_expected)
-
-    def _those(self, such: Callable[[Keeper], bool]) -> tuple[Endpoint, ...]:
-        return tuple(view.endpoint(keeper) for keeper in self.keepers.values() if such(keeper))
-
-    def states(self) -> dict[str, WorkerState]:
-        """What every worker is doing now, by its id."""
-        return {worker: keeper.worker.state for worker, keeper in self.keepers.items()}
-
-    def unsound(self) -> str | None:
-        """Why a worker would be left alone for ever; None where all is well."""
-        return next(filter(None, (keeper.unsound() for keeper in self.keepers.values())), None)
-
     def is_crowded(self) -> bool:
         """Whether the workers together have spent the swarm's restart budget."""
         charged = [t for keeper in self.keepers.values() for t in keeper.worker.charged]
         return is_crowded(self.policy, charged, time.monotonic())
-
-    async def status(self) -> tuple[WorkerStatus, ...]:
-        """What `lswarm status` shows of each worker; memory is read in a thread (milliseconds)."""
-        keepers = list(self.keepers.values())
-        pids = [keeper.child.pid if keeper.child else None for keeper in keepers]
-        held = await asyncio.to_thread(self._memory_of, [pid for pid in pids if pid])
-        return tuple(
-            view.status(keeper, held.get(pid) if pid else None)
-            for keeper, pid in zip(keepers, pids, strict=True)
-        )
-
-    async def death_of(self, worker: str, generation: int, within_s: float) -> Death | None:
-        """The end of that life, waiting for it up to `within_s` seconds; None if it lives on."""
-        keeper = self.keepers.get(worker)
-        deadline = time.monotonic() + within_s
-        while keeper is not None:
-            change = self.next_change()
-            for death in keeper.deaths:
-                if death.generation == generation:
-                    return death
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return None
-            await _set_within(change, left)
-        return None
 
 
 def start_error(keeper: Keeper) -> WorkerStartError:
@@ -355,13 +292,3 @@ def start_error(keeper: Keeper) -> WorkerStartError:
         f"Worker {keeper.job.id} could not start. The last lines of its log:\n{tail}\n",
         hint=f"The whole log is in {keeper.log.path}.",
     )
-
-
-async def _set_within(event: asyncio.Event, within_s: float) -> None:
-    """Waits so long at most. Not `wait_for`: before Python 3.12 it loses a cancellation that comes
-    as the event is set, and whoever asks goes on for a client that has left."""
-    waiter = asyncio.create_task(event.wait(), name="change")
-    try:
-        await asyncio.wait({waiter}, timeout=within_s)
-    finally:
-        waiter.cancel()

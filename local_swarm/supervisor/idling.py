@@ -50,11 +50,11 @@ class Idling:
     def _load(self, fleet: Fleet) -> Load:
         now, demand = time.monotonic(), fleet.demand
         running = [k for k in fleet.keepers.values() if k.worker.state is WorkerState.READY]
-        spare = [k for k in fleet.keepers.values() if k.rest is Rest.SPARE]
         return Load(
             now,
             running=len(running),
-            spare=len(spare),
+            lasting=sum(k.is_expected for k in fleet.keepers.values()),
+            spare=0 if fleet.is_asleep else len(_spare(fleet)),
             waiting_since=self._waiting.take(now, demand.waiting > 0),
             unwanted_since=None
             if demand.in_flight
@@ -81,9 +81,9 @@ class Idling:
                 await asyncio.gather(*(fleet.put_to_rest(k.job.id, Rest.ASLEEP) for k in awake))
             case Move.START:
                 self._waiting.at = None
-                spare = [k for k in fleet.keepers.values() if k.rest is Rest.SPARE]
-                log.info("requests wait: another worker is started", worker=spare[0].job.id)
-                fleet.rouse(spare[0].job.id)
+                worker = _spare(fleet)[0].job.id
+                log.info("another worker is needed", worker=worker)
+                fleet.rouse(worker)
             case Move.SPARE:
                 self._roomy.at = None
                 worker = _last_ready(fleet).job.id
@@ -91,6 +91,10 @@ class Idling:
                 await fleet.put_to_rest(worker, Rest.SPARE)
             case Move.NOTHING:
                 pass
+
+
+def _spare(fleet: Fleet) -> list[Keeper]:
+    return [k for k in fleet.keepers.values() if k.rest is Rest.SPARE]
 
 
 def _last_ready(fleet: Fleet) -> Keeper:

@@ -14,7 +14,7 @@ from local_swarm.domain.launch import LaunchSpec
 from local_swarm.domain.plan import Observed
 from local_swarm.domain.worker import Cause, Death, DeviceMemory, WorkerState
 from local_swarm.supervisor import state as life
-from local_swarm.supervisor.causes import NOT_RUN_CODE, Exit, diagnose
+from local_swarm.supervisor.causes import Exit, diagnose
 from local_swarm.supervisor.gate import Turn
 from local_swarm.supervisor.job import Job, StartWatch, Where
 from local_swarm.supervisor.kept_slots import SlotKeeping
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 KEPT_DEATHS = 8
+TRIES = 3
+"""Lives that end before they are ready, until whoever waits for it gives up."""
+NOT_BEGUN = 1
+"""The exit code of a life without a process; another try may find what was missing."""
 
 
 class Rest(str, Enum):
@@ -38,6 +42,7 @@ class Rest(str, Enum):
     ASLEEP = "asleep: it wakes with the next request"
     SPARE = "resting: there is little to do"
     MEMORY = "resting: memory is short"
+    CHANGE = "waiting: the workers are being changed"
 
 
 @dataclass(slots=True)
@@ -46,7 +51,7 @@ class Life:
 
     job: Job
     began: float
-    oom_kills: int | None
+    oom_kills: int | None  # of the machine, when it began
     spec: LaunchSpec | None = None
     child: ChildProcess | None = None
     observed: Observed | None = None
@@ -62,6 +67,7 @@ class Keeper:
         self.life: Life | None = None
         self.deaths: list[Death] = []
         self.crashes = 0
+        self.in_vain = 0  # lives in a row that were never ready, when the next is not smaller
         self.heard = 0  # grows with whatever the gateway gets from it
         self.rest: Rest | None = None
         self.larger: list[Job] = []  # what it was before it gave memory up, the latest last
@@ -100,6 +106,14 @@ class Keeper:
     def is_expected(self) -> bool:
         """Whether it takes traffic now, or will again soon without anybody's help."""
         return self.worker.comes_back or self.rest is Rest.ASLEEP
+
+    @property
+    def cannot_start(self) -> bool:
+        """Whether it has failed, or died so often without being ready that nobody should wait. What
+        takes minutes to die never spends its restart budget, for that looks at the last minute."""
+        state = self.worker.state
+        tired = self.in_vain >= TRIES and state is not WorkerState.READY
+        return state is WorkerState.FAILED or tired
 
     def unsound(self) -> str | None:
         """Why nothing would ever happen to it again; None where all is well."""
@@ -212,15 +226,14 @@ class Keeper:
 
     async def _live(self, generation: int) -> None:
         """From spawn to exit. Always ends in exactly one Exited event."""
-        present = Life(self.job, time.monotonic(), self._fleet.oom_kills())
+        present = Life(self.job, time.monotonic(), self._fleet.oom_kills.count())
         self.life = present
-        exit_code: int | None = NOT_RUN_CODE
+        exit_code: int | None = NOT_BEGUN
         signal: int | None = None
         try:
             self.log.begin()
             async with self._fleet.gate.turn(present.job.devices) as turn:
-                if self.worker.state is WorkerState.STARTING:  # not asked to stop meanwhile
-                    exit_code, signal = await self._run(generation, present, turn)
+                exit_code, signal = await self._run(generation, present, turn)
         except Exception as exc:
             self.log.note(f"could not be run: {exc}")
         present.child = None
@@ -231,8 +244,10 @@ class Keeper:
     ) -> tuple[int | None, int | None]:
         watch = present.job.watch() if present.job.watch else None
         try:
-            if watch:
+            if watch and not self._is_called_off():
                 await asyncio.to_thread(watch.before)
+            if self._is_called_off():
+                return NOT_BEGUN, None
             present.spec = present.job.launch()
             present.child = await spawn(
                 present.spec,
@@ -242,17 +257,23 @@ class Keeper:
             )
             self.handle(life.Spawned(generation))
             self._fleet.changed()
-            if self.worker.state is WorkerState.STOPPING:
-                present.child.terminate()  # asked to stop while it was being spawned
+            if self._is_called_off():
+                present.child.kill()
             ready = asyncio.create_task(self._watch_ready(generation, present, watch, turn))
             try:
                 return await present.child.wait()
             finally:
                 ready.cancel()
-                await asyncio.gather(ready, return_exceptions=True)
+                (trouble,) = await asyncio.gather(ready, return_exceptions=True)
+                if isinstance(trouble, Exception):
+                    self.log.note(f"nobody could tell that it was ready: {trouble!r}")
         finally:
             if watch:
                 watch.ended()
+
+    def _is_called_off(self) -> bool:
+        """Whether it was asked to stop before its process existed."""
+        return self.worker.state is not WorkerState.STARTING
 
     async def _watch_ready(
         self, generation: int, present: Life, watch: StartWatch | None, turn: Turn
@@ -288,14 +309,16 @@ class Keeper:
             await self._slots.forget()
             self.crashes += 1
             smaller = self._made_smaller(death)
+            ready = self.worker.ready_since is not None
+            self.in_vain = 0 if ready or smaller else self.in_vain + 1
         crowded, jitter = self._fleet.is_crowded(), random.random()
         event = life.Exited(generation, death.cause, death.kind, smaller, crowded, jitter)
         self.handle(event)
         self._fleet.mourn(death, self.worker.why)
 
     def _diagnosed(self, present: Life, exit_code: int | None, signal: int | None) -> Cause:
-        kills = self._fleet.oom_kills()
-        oom_killed = None not in (kills, present.oom_kills) and kills != present.oom_kills
+        kills = self._fleet.oom_kills
+        oom_killed = kills.recent() and kills.count() != present.oom_kills
         ready = self.worker.ready_since is not None
         return diagnose(Exit(exit_code, signal, self.log.life(), ready, oom_killed))
 

@@ -1,7 +1,8 @@
 """How many workers should run for what clients want: a pure decision, within the plan.
 
 Without requests for a while all are stopped, and the next request wakes them. With `min_workers`
-only so many run while there is little to do, but never fewer than a whole vote needs.
+only so many run while there is little to do, but never fewer than a whole vote needs; where one of
+those fails, a spare one takes its place.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ class LoadSettings:
 @dataclass(frozen=True, slots=True)
 class Load:
     """At `now`: since when requests wait for a slot, since when nothing was wanted, since when one
-    worker less would do (monotonic seconds, None: not now); `running` and `spare` workers."""
+    worker less would do (monotonic seconds, None: not now); `running` workers, `lasting` ones that
+    run or will without anybody's help, and `spare` ones."""
 
     now: float
     running: int
+    lasting: int
     spare: int
     waiting_since: float | None
     unwanted_since: float | None
@@ -46,14 +49,19 @@ class Move(str, Enum):
 def decide(load: Load, settings: LoadSettings) -> Move:
     if _for(load.now, load.unwanted_since, settings.idle_unload_s or None) and load.running:
         return Move.SLEEP
-    if settings.min_workers is None:
-        return Move.NOTHING
-    if load.spare and _for(load.now, load.waiting_since, START_AFTER_S):
+    least = _least(load, settings)
+    is_needed = load.lasting < least or _for(load.now, load.waiting_since, START_AFTER_S)
+    if load.spare and is_needed:
         return Move.START
-    least = max(settings.min_workers, settings.vote_workers)
     if load.running > least and _for(load.now, load.roomy_since, SPARE_AFTER_S):
         return Move.SPARE
     return Move.NOTHING
+
+
+def _least(load: Load, settings: LoadSettings) -> int:
+    if settings.min_workers is None:
+        return load.lasting + load.spare
+    return max(settings.min_workers, settings.vote_workers)
 
 
 def _for(now: float, since: float | None, at_least_s: float | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -66,8 +67,11 @@ class Watcher:
 
     async def _seen(self, fleet: Fleet, keeper: Keeper, *, asks: bool) -> Look | None:
         child, spec = keeper.child, keeper.spec
-        process = None if child is None else _process(child.pid, deep=asks)
-        if process is None or spec is None:
+        if child is None or spec is None:
+            return None
+        see = functools.partial(_process, child.pid, deep=asks)
+        process = await asyncio.to_thread(see) if asks else see()
+        if process is None:
             return None
         takes_traffic = keeper.worker.state in (WorkerState.READY, WorkerState.DRAINING)
         answers, slots = await _asked(fleet.session, keeper, spec) if asks else (None, None)
@@ -92,7 +96,8 @@ class _Process:
 
 def _process(pid: int, *, deep: bool) -> _Process | None:
     """`deep`: with the CPU time of it and its children, an engine behind a wrapper's among them;
-    that takes milliseconds. A process that is traced is not stopped: somebody looks at it."""
+    that takes milliseconds for each hundred processes of the machine. A process that is traced is
+    not stopped: somebody looks at it."""
     try:
         process = psutil.Process(pid)
         stopped = process.status() == psutil.STATUS_STOPPED

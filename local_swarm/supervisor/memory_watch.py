@@ -55,7 +55,7 @@ class MemoryWatch:
     held: Callable[[], bool] = lambda: False
     every_s: float = EVERY_S
     _kills: int | None = None
-    _said: str = ""
+    _is_said: bool = False
 
     async def __call__(self, fleet: Fleet) -> None:
         watch = Watch()
@@ -124,10 +124,10 @@ class MemoryWatch:
             log.warning("a worker did not come back after a change of its memory", error=str(exc))
 
     def _say(self, why: str) -> None:
-        """Once, not every few seconds."""
-        if why and why != self._said:
+        """Once, not every few seconds with other figures."""
+        if why and not self._is_said:
             log.warning("memory is short", why=why)
-        self._said = why
+        self._is_said = bool(why)
 
 
 def _let_go(fleet: Fleet) -> None:

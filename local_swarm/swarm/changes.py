@@ -14,11 +14,11 @@ from local_swarm.domain.plan import WorkerPlan
 class Runs:
     """What a worker is: its plan, the files of its `model`, and `how` it is run (its arguments and
     environment). Two that are alike in all of that need no restart to be each other. `source` is
-    for whoever starts it."""
+    for whoever starts it; `how` has keys in it."""
 
     plan: WorkerPlan
     model: Hashable = ()
-    how: Hashable = ()
+    how: Hashable = field(default=(), repr=False)
     source: Any = field(default=None, compare=False, repr=False)
 
     @property

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,13 +17,14 @@ from local_swarm.swarm.own_log import VARIABLE
 
 TIMEOUT_S = 600.0
 POLL_S = 0.05
+ENDS_IN_S = 10.0
 
 
 def start(command: Sequence[str], logs: Path) -> str:
     """Runs the command in the background; returns its READY line.
 
     Raises WorkerStartError where it is not ready in time, and SystemExit with its exit code when
-    it ends before, after it has said what it said.
+    it ends before, after it has said what it said. Ctrl-C ends the swarm too.
     """
     logs.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix="starting-", suffix=".log", dir=logs)
@@ -40,6 +42,12 @@ def start(command: Sequence[str], logs: Path) -> str:
             return _ready_line(process, written)
         except SystemExit:
             Path(name).unlink(missing_ok=True)  # it has been shown
+            raise
+        except KeyboardInterrupt:  # of a terminal that the swarm does not have
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(ENDS_IN_S)
+            Path(name).unlink(missing_ok=True)
             raise
 
 

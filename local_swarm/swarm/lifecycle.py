@@ -82,6 +82,11 @@ class Running:
             f"READY {self.url}/v1 model={self.model_id} workers={self.workers} slots={self.slots}"
         )
 
+    @property
+    def about(self) -> str:
+        """What it serves now."""
+        return f"serving {self.operations.model_id} at {self.url}"
+
 
 @asynccontextmanager
 async def running(
@@ -176,9 +181,9 @@ async def serve(
     """Serves until a signal asks it to end, then lets running requests finish.
 
     A second signal, or one before it is ready, ends it at once: raises Interrupted. SIGHUP applies
-    the settings as they are then.
+    the settings as they are then, or when it is ready.
     """
-    stop = asyncio.Event()
+    stop, hung_up = asyncio.Event(), asyncio.Event()
     swarm: Running | None = None
 
     def asked() -> bool:
@@ -189,6 +194,7 @@ async def serve(
         return first
 
     def reload() -> None:
+        hung_up.set()
         if swarm is not None:
             swarm.operations.reload_soon()
 
@@ -199,11 +205,12 @@ async def serve(
         ):
             swarm = ready
             announce(swarm)
-            about = f"serving {swarm.model_id} at {swarm.url}"
-            notify.ready(about)
+            notify.ready(ready.about)
+            if hung_up.is_set():
+                swarm.operations.reload_soon()
             async with (
                 watched(sound_of(swarm.fleet, reachable(swarm.url))),
-                notify.following(swarm.fleet, about),
+                notify.following(swarm.fleet, lambda: ready.about),
             ):
                 await stop.wait()
             config = swarm.operations.config
@@ -211,7 +218,7 @@ async def serve(
             loop = asyncio.get_running_loop()
             timers.callback(loop.call_later(times.kill_s, swarm.fleet.hurry).cancel)
             await swarm.operations.stop()
-            # After the end of a reload: whoever is told READY=1 later takes it for one that runs on.
+            # After the end of a reload: READY=1 would take it back, and systemd think it runs on.
             notify.stopping(config.swarm.stop_timeout_s)
             if not await swarm.gateway.activity.drain(times.drain_s):
                 log.warning("requests cut off", still_running=swarm.gateway.activity.in_flight)

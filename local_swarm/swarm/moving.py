@@ -106,6 +106,10 @@ class Mover:
                     await self.live.take(to.prepared)
         except WorkerStartError as error:
             raise await self._back(roll, error) from error
+        except Exception:
+            roll.leave()
+            self._have(roll.crew)
+            raise
         self.prepared = to.prepared
         self._have(roll.crew)
         await self.live.take(self.prepared)
@@ -119,6 +123,7 @@ class Mover:
             what = "The swarm runs as before."
         except WorkerStartError as second:
             what = f"Going back failed too: {second.message}"
+            roll.leave()
         finally:
             self._have(roll.crew)
         await self.live.take(self.prepared)

@@ -64,9 +64,15 @@ class Operations:
         return self._mover.prepared.config
 
     @property
+    def model_id(self) -> str:
+        """What is served now, or until the change that is under way is done."""
+        return self._mover.prepared.plan.model_id
+
+    @property
     def is_busy(self) -> bool:
-        """Whether workers are being changed: nobody else should stop or start any."""
-        return self._lock.locked()
+        """Whether workers are being changed, or the swarm is not ready yet: nobody else should
+        stop or start any."""
+        return self._lock.locked() or not self._begun.is_set()
 
     # What can be asked --------------------------------------------------------------------
 

@@ -26,7 +26,6 @@ class Roll:
         self.cycled: list[str] = []
         self._fleet = fleet
         self._jobs = jobs
-        self._rested: set[str] = set()
 
     @property
     def crew(self) -> tuple[Runs, ...]:
@@ -37,9 +36,15 @@ class Roll:
         states = self._fleet.states()
         return {worker for worker in self.now if states.get(worker) is WorkerState.READY}
 
-    def plan(self, moves: Difference, room: Room) -> tuple[Step, ...]:
+    @property
+    def _coming(self) -> set[str]:
+        """Those that take traffic, or will soon."""
         places = self._fleet.keepers
-        resting = {id_ for id_ in self.now if id_ not in self._rested and _rests(places[id_])}
+        expected = {endpoint.id for endpoint in self._fleet.expected()}
+        return {worker for worker in expected if not places[worker].cannot_start}
+
+    def plan(self, moves: Difference, room: Room) -> tuple[Step, ...]:
+        resting = {worker for worker in self.now if _rests(self._fleet.keepers[worker])}
         return steps(self.crew, moves, room, ready=self.ready, resting=resting)
 
     async def make(self, planned: Sequence[Step]) -> None:
@@ -53,8 +58,7 @@ class Roll:
             case Cycle(runs, alone):
                 await self._cycle(runs, alone=alone)
             case Rest(worker):
-                self._rested.add(worker)
-                await self._fleet.put_to_rest(worker, keeper.Rest.SPARE)
+                await self._fleet.put_to_rest(worker, keeper.Rest.CHANGE)
             case Renew(runs):
                 self._renew(runs)
             case Add(runs, stands_in):
@@ -68,17 +72,16 @@ class Roll:
             await self._another_ready(runs.id)
         self.now[runs.id] = runs
         await self._fleet.cycle(runs.id, job)
-        self._rested.discard(runs.id)
         self.cycled.append(runs.id)
         self.done.append(f"{runs.id} was restarted.")
 
     async def _another_ready(self, worker: str) -> None:
-        """Waits for one; each that is expected becomes ready or fails in the end."""
+        """Waits for one; each that is expected becomes ready, or cannot start, in the end."""
         while True:
             change = self._fleet.next_change()
             if self.ready - {worker}:
                 return
-            if not {endpoint.id for endpoint in self._fleet.expected()} - {worker}:
+            if not self._coming - {worker}:
                 raise WorkerStartError(
                     f"No other worker is ready, so {worker} was not restarted.",
                     hint=f"`lswarm restart {worker}` does it all the same.",
@@ -101,7 +104,6 @@ class Roll:
     async def _remove(self, worker: str) -> None:
         await self._fleet.remove(worker)
         self.now.pop(worker, None)
-        self._rested.discard(worker)
         self.done.append(f"{worker} was stopped.")
 
     def back_to(self, crew: Collection[Runs]) -> Difference:
@@ -110,13 +112,21 @@ class Roll:
         touched = {
             worker
             for worker, runs in self.now.items()
-            if worker in before and (runs is not before[worker] or worker in self._rested)
+            if worker in before and (runs is not before[worker] or self._waits(worker))
         }
         return Difference(
             changed=tuple(runs for runs in crew if runs.id in touched),
             added=tuple(runs for runs in crew if runs.id not in self.now),
             removed=tuple(worker for worker in self.now if worker not in before),
         )
+
+    def leave(self) -> None:
+        """Where the change is given up half-way: nobody waits for a step that will not be made."""
+        for worker in filter(self._waits, self.now):
+            self._fleet.rouse(worker)
+
+    def _waits(self, worker: str) -> bool:
+        return self._fleet.keepers[worker].rest is keeper.Rest.CHANGE
 
 
 def _rests(place: keeper.Keeper) -> bool:

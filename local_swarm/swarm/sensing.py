@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from local_swarm import hardware
@@ -14,9 +14,10 @@ from local_swarm.supervisor.memory_watch import Sensed
 
 @dataclass(frozen=True, slots=True)
 class Senses:
-    """`devices` are those that workers may be on."""
+    """`devices` are those that workers may be on, `free` tells their free bytes by id."""
 
     devices: Sequence[Device]
+    free: Callable[[Sequence[Device]], Mapping[str, int]] = hardware.free_memory
 
     def __call__(self) -> Sensed:
         """Blocks for a millisecond, and for a driver that hangs two seconds."""
@@ -28,7 +29,7 @@ class Senses:
 
     def _rooms(self) -> dict[str, Room]:
         own = [device for device in self.devices if not device.integrated and device.total_bytes]
-        free = hardware.free_memory(own) if own else {}
+        free = self.free(own) if own else {}
         return {d.id: Room(d.total_bytes or 0, free[d.id]) for d in own if d.id in free}
 
 

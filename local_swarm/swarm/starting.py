@@ -11,11 +11,9 @@ from pathlib import Path
 
 from local_swarm import sandbox
 from local_swarm.config.paths import Paths, ensured
-from local_swarm.domain.worker import WorkerState
 from local_swarm.errors import BusyError, SandboxUnavailable
 from local_swarm.supervisor import runfile
 from local_swarm.supervisor.fleet import Fleet, start_error
-from local_swarm.supervisor.keeper import Keeper
 from local_swarm.supervisor.pagecache import is_worth_it, warm
 from local_swarm.supervisor.runfile import RunFile
 from local_swarm.swarm.crew import model_files
@@ -23,8 +21,6 @@ from local_swarm.swarm.planning import Prepared
 from local_swarm.telemetry.logs import get_logger
 
 log = get_logger(__name__)
-
-FIRST_TRIES = 3  # deaths before a worker was ever ready, until the start is given up
 
 
 def check_sandbox() -> None:
@@ -44,7 +40,7 @@ async def started(fleet: Fleet) -> None:
     while True:
         change = fleet.next_change()
         keepers = list(fleet.keepers.values())
-        hopeless = [k for k in keepers if _is_hopeless(k)]
+        hopeless = [k for k in keepers if k.cannot_start]
         ready = fleet.endpoints()
         if ready and len(ready) + len(hopeless) == len(keepers):
             return
@@ -68,13 +64,6 @@ async def warmed(prepared: Prepared) -> AsyncIterator[None]:
     finally:
         stop.set()
         await asyncio.wait({reading})
-
-
-def _is_hopeless(keeper: Keeper) -> bool:
-    state, charged = keeper.worker.state, len(keeper.worker.charged)
-    return state is not WorkerState.READY and (
-        state is WorkerState.FAILED or charged >= FIRST_TRIES
-    )
 
 
 def run_file_path(paths: Paths, port: int) -> Path:

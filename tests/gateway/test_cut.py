@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from local_swarm.gateway.activity import Activity
 from tests.swarms import Shape, message, swarm_of
 
 HANGS = Shape(script={"faults": [{"kind": "hang", "at_token": 2}]})
@@ -34,6 +35,22 @@ async def test_a_stream_ends_in_an_error_event(model: str) -> None:
             text = await response.text()
         assert '"error"' in text
         assert "The swarm stopped" in text
+
+
+async def test_a_client_that_leaves_is_told_nothing() -> None:
+    activity, begun = Activity(), asyncio.Event()
+
+    async def request() -> None:
+        with activity:
+            begun.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(request())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert activity.in_flight == 0
 
 
 async def test_after_a_cut_new_requests_are_refused() -> None:

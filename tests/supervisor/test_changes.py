@@ -10,6 +10,7 @@ import signal
 import threading
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,8 @@ from local_swarm.supervisor import state as life
 from local_swarm.supervisor.fleet import Fleet
 from local_swarm.supervisor.job import Job, Where
 from local_swarm.supervisor.keeper import Rest
+from local_swarm.supervisor.process import ChildProcess, spawn
+from local_swarm.swarm.starting import started
 from tests.swarms import PATIENCE_S, QUICK, Shape, fleet_of, states, until
 
 
@@ -88,6 +91,30 @@ async def test_a_worker_that_cannot_be_added_is_gone_again(fleet: Fleet) -> None
     assert set(fleet.keepers) == {"w0", "w1"}
 
 
+SLOW = dataclasses.replace(QUICK, window_s=0.001)
+"""Its budget is never spent: as where a worker takes minutes until it dies."""
+
+
+async def test_a_change_is_given_up_where_deaths_are_far_apart() -> None:
+    async with fleet_of(Shape(workers=2, policy=SLOW)) as fleet:
+        draining = asyncio.create_task(drained(fleet))
+        broken = Shape(script={"start_exit": 3})
+        with pytest.raises(WorkerStartError, match="w0 could not start"):
+            await within(fleet.cycle("w0", broken.job(0)))
+        with pytest.raises(WorkerStartError, match="w7 could not start"):
+            await within(fleet.add(broken.job(7)))
+        assert set(fleet.keepers) == {"w0", "w1"}
+        await within(fleet.cycle("w0", Shape().job(0)))  # what was counted is forgotten
+        draining.cancel()
+
+
+async def test_a_start_is_given_up_where_deaths_are_far_apart() -> None:
+    broken = Shape(policy=SLOW, script={"start_exit": 3})
+    async with fleet_of(broken, wait_ready=False) as fleet:
+        with pytest.raises(WorkerStartError, match="w0 could not start"):
+            await within(started(fleet))
+
+
 async def test_what_sleeps_is_expected_and_woken_by_the_first_request(fleet: Fleet) -> None:
     for worker in ("w0", "w1"):
         await within(fleet.put_to_rest(worker, Rest.ASLEEP))
@@ -149,6 +176,28 @@ async def test_a_worker_that_was_killed_for_memory_comes_back_smaller() -> None:
         (endpoint,) = fleet.endpoints()
         assert endpoint.slots == 3
         assert fleet.keepers["w0"].deaths[0].cause == "signal 9, out of memory"
+
+
+async def test_slots_are_saved_once_however_often_it_is_said_that_they_are_idle(
+    monkeypatch,
+) -> None:
+    saves, go_on = [], asyncio.Event()
+
+    async def save(*args: object) -> None:
+        saves.append(args)
+        await go_on.wait()
+
+    async with fleet_of(Shape()) as fleet:
+        keeper = fleet.keepers["w0"]
+        keeper.life.job = keeper.job = dataclasses.replace(keeper.job, slot_bytes=1)
+        monkeypatch.setattr(keeper._slots, "save", save)
+        cycle = asyncio.create_task(fleet.cycle("w0"))
+        await until(fleet, lambda: bool(fleet.draining()))
+        for _ in range(3):
+            fleet.drained("w0", 1)
+        go_on.set()
+        await within(cycle)
+        assert len(saves) == 1
 
 
 async def test_nothing_is_changed_in_a_fleet_that_stops() -> None:
@@ -283,6 +332,19 @@ async def test_a_start_that_was_called_off_starts_nothing() -> None:
         fleet.start()
         await until(fleet, lambda: states(fleet) == [WorkerState.STOPPED])
     assert launched == []
+
+
+async def test_a_process_that_is_no_longer_wanted_when_it_exists_is_killed(monkeypatch) -> None:
+    async def slow(*args: Any, **named: Any) -> ChildProcess:
+        child = await spawn(*args, **named)
+        fleet.keepers["w0"].handle(life.Stop())
+        return child
+
+    monkeypatch.setattr("local_swarm.supervisor.keeper.spawn", slow)
+    patient = dataclasses.replace(QUICK, term_grace_s=1e6)
+    async with Fleet([Shape().job(0)], patient, run_token=uuid.uuid4().hex) as fleet:
+        fleet.start()
+        await until(fleet, lambda: states(fleet) == [WorkerState.STOPPED])
 
 
 async def test_what_cannot_be_started_for_now_is_tried_again_soon() -> None:

@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 
 import psutil
+import pytest
 
 from local_swarm.domain.launch import LaunchSpec
 from local_swarm.domain.worker import DeviceMemory, WorkerState
@@ -73,6 +74,21 @@ async def test_a_worker_that_ignores_sigterm_is_killed() -> None:
         pid = child_of(fleet).pid
     assert states(fleet) == [WorkerState.STOPPED]
     assert not psutil.pid_exists(pid)
+
+
+@pytest.mark.parametrize("first", ["hurry", "stop"])
+async def test_who_is_in_a_hurry_does_not_wait_for_the_ladder(first: str) -> None:
+    patient = dataclasses.replace(QUICK, term_grace_s=1e6)
+    shape = Shape(script={"sigterm": "ignore"}, policy=patient)
+    async with fleet_of(shape) as fleet:
+        if first == "hurry":
+            fleet.hurry()
+        stopping = asyncio.create_task(fleet.stop())
+        await until(fleet, lambda: states(fleet) != [WorkerState.READY])
+        if first == "stop":
+            fleet.hurry()
+        await asyncio.wait_for(stopping, PATIENCE_S)
+        assert states(fleet) == [WorkerState.STOPPED]
 
 
 async def test_stopping_while_starting_leaves_nothing() -> None:

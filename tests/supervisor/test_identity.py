@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from msgspec import structs
 
 from local_swarm.supervisor.identity import Elsewhere, Proc, ProcessId, Standing
 from tests.swarms import PATIENCE_S
@@ -126,8 +127,8 @@ def test_who_cannot_see_the_boot_does_not_take_the_living_for_gone(proc: FakePro
     (proc.root / "sys/kernel/random/boot_id").unlink()
     blind = Proc(str(proc.root))
     assert recorded.standing(blind) is Standing.ALIVE
-    assert replace(recorded, boot="").standing(proc.system) is Standing.ALIVE
-    assert replace(recorded, started=499).standing(blind) is Standing.GONE
+    assert structs.replace(recorded, boot="").standing(proc.system) is Standing.ALIVE
+    assert structs.replace(recorded, started=499).standing(blind) is Standing.GONE
 
 
 def test_our_own_process_is_alive_and_survives_a_round_trip() -> None:

@@ -112,6 +112,16 @@ async def test_a_worker_more_than_is_needed_rests_until_requests_wait(monkeypatc
         await until(fleet, lambda: len(fleet.endpoints()) == 2)
 
 
+async def test_nobody_is_spare_while_all_others_sleep() -> None:
+    """A spare worker would be started for nothing."""
+    async with watched(Watcher(Limits()), Shape(workers=2)) as fleet:
+        spare, other = fleet.keepers.values()
+        spare.rest = Rest.SPARE
+        assert Idling(LoadSettings())._load(fleet).spare == 1
+        other.rest = Rest.ASLEEP
+        assert Idling(LoadSettings())._load(fleet).spare == 0
+
+
 def _drain(fleet: Fleet) -> bool:
     """What the gateway says of workers that have nothing to do."""
     for endpoint in fleet.draining():

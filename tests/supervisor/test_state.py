@@ -109,6 +109,14 @@ def test_a_restart_drains_ends_and_begins_the_next_life() -> None:
     assert commands == (life.Disarm(), life.Spawn(2))
 
 
+def test_a_starting_worker_has_nothing_to_finish() -> None:
+    worker, commands = life.step(started(), life.Drain(life.Then.RESTART), POLICY, 2.0)
+    assert worker.state is WorkerState.STOPPING
+    assert commands == (life.Terminate(), life.Arm(1, POLICY.term_grace_s))
+    worker, _ = life.step(worker, life.Exited(1, "signal 15"), POLICY, 2.1)
+    assert worker.generation == 2
+
+
 def test_a_drain_that_takes_too_long_is_ended() -> None:
     worker, _ = life.step(ready(), life.Drain(life.Then.RESTART), POLICY, 2.0)
     worker, commands = life.step(worker, life.TimerFired(1), POLICY, 62.0)
@@ -133,12 +141,14 @@ def test_a_restart_of_a_worker_without_a_process_starts_it_with_a_clean_slate(st
     assert commands == (life.Disarm(), life.Spawn(4))
 
 
-def test_a_stop_wins_over_a_restart() -> None:
-    worker, _ = life.step(ready(), life.Drain(life.Then.RESTART), POLICY, 2.0)
-    worker, _ = life.step(worker, life.Drained(1), POLICY, 2.1)
-    worker, _ = life.step(worker, life.Stop(), POLICY, 2.2)
-    worker, _ = life.step(worker, life.Exited(1, "exit 0"), POLICY, 2.3)
-    assert worker.state is WorkerState.STOPPED
+def test_of_a_stop_and_a_restart_the_later_counts() -> None:
+    restart, stop = life.Drain(life.Then.RESTART), life.Stop()
+    for first, second, state in ((restart, stop, "stopped"), (stop, restart, "starting")):
+        worker, _ = life.step(ready(), first, POLICY, 2.0)
+        worker, _ = life.step(worker, life.Drained(1), POLICY, 2.1)
+        worker, _ = life.step(worker, second, POLICY, 2.2)
+        worker, _ = life.step(worker, life.Exited(1, "exit 0"), POLICY, 2.3)
+        assert worker.state.value == state
 
 
 def test_a_hung_worker_is_killed_at_once_and_its_death_counts() -> None:

@@ -100,7 +100,7 @@ def test_the_status_line_counts_the_workers(states: tuple[WorkerState, ...], lin
 
 async def test_the_status_line_follows_the_workers_and_repeats_nothing(systemd: Listener) -> None:
     crew = Crew(STARTING)
-    async with notifying.following(crew, "m at u"):
+    async with notifying.following(crew, lambda: "m at u"):
         assert await systemd.next() == ["STATUS=not ready: 0 of 1 workers, 1 starting; m at u"]
         crew.become(STARTING)
         for _ in range(3):  # turns of the loop, in which it looks

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -26,7 +28,9 @@ from local_swarm.errors import (
     WorkerStartError,
 )
 from local_swarm.supervisor.idling import Idling
+from local_swarm.supervisor.keeper import Rest
 from local_swarm.supervisor.load import LoadSettings
+from local_swarm.supervisor.view import reason
 from local_swarm.swarm.lifecycle import Running, Settings, running
 from local_swarm.swarm.planning import Prepared, prepare
 from tests.swarms import PATIENCE_S, Shape, fleet_of, until
@@ -363,6 +367,27 @@ async def test_a_swap_that_fails_half_way_gives_the_old_name_back_too(tmp_path: 
         assert len(live.swarm.fleet.endpoints()) == 2
 
 
+async def test_where_going_back_fails_too_nobody_waits_for_ever(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.gguf", tmp_path / "second.gguf"
+    shutil.copy(DEMO, first)
+    second.write_bytes(DEMO.read_bytes().replace(b"gpt2", b"gptX"))
+    config = with_(with_(BASE, "swarm", workers=2), "models", preferred=(str(first),))
+    config = with_(config, "supervisor", half_open_s=0.1)
+    async with live_of(config, model=None) as live:
+        live.find(with_(config, "models", preferred=(str(second),)))
+        fleet, reasons = live.swarm.fleet, set()
+        stop = fleet.subscribe(lambda: reasons.update(map(reason, fleet.keepers.values())))
+        breaking = asyncio.create_task(_until(live, lambda: "w0" not in live.pids()))
+        breaking.add_done_callback(lambda _: shutil.copy(second, first))
+        with pytest.raises(WorkerStartError, match="Going back failed too"):
+            await within(live.swarm.operations.reload())
+        stop()
+        assert Rest.CHANGE.value in reasons
+        shutil.copy(DEMO, tmp_path / "mended")
+        (tmp_path / "mended").replace(first)
+        await _until(live, lambda: len(fleet.endpoints()) == 2)
+
+
 def when_taken(live: Live, act: Callable[[], None]) -> None:
     """Calls `act` whenever other settings begin to hold, just before."""
     mover = live.swarm.operations._mover
@@ -415,3 +440,16 @@ async def _until(live: Live, condition: Callable[[], bool]) -> None:
             await change.wait()
 
     await within(wait())
+
+
+async def test_no_worker_is_put_to_rest_before_all_have_started(monkeypatch) -> None:
+    """The start waits for all of them: one that rests meanwhile would be waited for for ever."""
+    monkeypatch.setattr("local_swarm.supervisor.load.SPARE_AFTER_S", 0.0)
+    monkeypatch.setattr("local_swarm.supervisor.load._least", lambda load, settings: 0)
+    quick = functools.partial(Idling, every_s=0.01)
+    monkeypatch.setattr("local_swarm.swarm.compose.Idling", quick)
+    live = live_of(with_(BASE, "swarm", workers=2, min_workers=1))
+    async with contextlib.AsyncExitStack() as stack:
+        swarm = (await within(stack.enter_async_context(live))).swarm
+        assert swarm.workers == 2
+        await until(swarm.fleet, lambda: len(swarm.fleet.endpoints()) < 2)

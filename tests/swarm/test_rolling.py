@@ -19,7 +19,7 @@ from local_swarm.swarm.changes import Difference, Runs, difference
 from local_swarm.swarm.rolling import Roll
 from tests.supervisor.test_changes import drained, within
 from tests.swarm.test_changes import room, runs
-from tests.swarms import Shape, fleet_of, until
+from tests.swarms import QUICK, Shape, fleet_of, until
 
 BROKEN = "broken"
 
@@ -100,6 +100,21 @@ async def test_without_another_that_is_ready_none_is_restarted() -> None:
     async with rolling(2) as (fleet, roll):
         planned = roll.plan(Difference(changed=roll.crew), room())
         await within(fleet.put_to_rest("w1", Rest.MEMORY))
+        with pytest.raises(WorkerStartError, match="No other worker is ready"):
+            await within(roll.make(planned))
+        assert fleet.states()["w0"] is WorkerState.READY
+
+
+async def test_nobody_waits_for_one_that_dies_again_and_again() -> None:
+    far_apart = replace(QUICK, window_s=0.001)  # its deaths never spend the budget
+    async with fleet_of(Shape(workers=2, policy=far_apart)) as fleet:
+        roll = Roll(fleet, crew(2), job)
+        planned = roll.plan(Difference(changed=roll.crew), room())
+        other = fleet.keepers["w1"]
+        other.job = job(replace(runs("w1"), how=BROKEN))
+        assert other.child is not None
+        other.child.kill()
+        await until(fleet, lambda: len(fleet.endpoints()) == 1)
         with pytest.raises(WorkerStartError, match="No other worker is ready"):
             await within(roll.make(planned))
         assert fleet.states()["w0"] is WorkerState.READY
