@@ -72,8 +72,8 @@ check: setup ## format, lint, types, import rules
 bench: setup ## measure the gateway and the cost of a vote (BENCH_ARGS="swarm --json FILE")
 	@$(BIN)/python -m bench $(BENCH_ARGS)
 
-soak: ## (comes with the chaos suite)
-	@echo "make soak comes with a later version: see CHANGELOG.md"; exit 2
+soak: setup ## the chaos suite at full length: kills, crashes, full disks (20 minutes)
+	@LSWARM_SOAK=1 $(BIN)/python -m pytest tests/chaos $(PYTEST_ARGS)
 
 clean: ## remove what make made
 	rm -rf $(VENV) build dist .coverage* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

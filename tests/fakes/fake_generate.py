@@ -204,6 +204,8 @@ class Generation:
         self.fault = None
         if fault["kind"] == "crash":
             crash(fault)
+        elif fault["kind"] == "grow":
+            grow()
         elif fault["kind"] == "hang":
             await asyncio.Event().wait()
         elif fault["kind"] == "hold":
@@ -233,3 +235,16 @@ def crash(fault: dict[str, Any]) -> None:
     if "exit" in fault:
         os._exit(int(fault["exit"]))
     os.kill(os.getpid(), int(fault.get("signal", signal.SIGKILL)))
+
+
+def grow() -> None:
+    """Takes memory, page by page, until the system gives no more or ends the process."""
+    taken = []
+    try:
+        while True:
+            taken.append(b"x" * (8 << 20))
+    except MemoryError:
+        taken.clear()
+        print("terminate called after throwing an instance of 'std::bad_alloc'", file=sys.stderr)
+        sys.stderr.flush()
+        os.abort()

@@ -18,7 +18,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -34,6 +36,7 @@ from fake_wire import apply_template, error_body, vectors
 
 PUBLIC = {"/health", "/v1/health"}
 EMBEDDING = {"/v1/embeddings", "/embeddings", "/embedding", "/rerank"}
+SLEEPS = "import time; time.sleep(3600)"
 SHOWN_ENV = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 
 
@@ -76,7 +79,8 @@ class Fake:
         self.model = flags.alias or Path(flags.model).name
         self.slots = Slots(flags.parallel, -(-share // 256) * 256)
         self.keys = [key for key in os.environ.get("LLAMA_API_KEY", "").split(",") if key]
-        self.ready_at = time.monotonic() + script.get("load_s", 0)
+        slow = script.life >= script.get("load_from", 1)
+        self.ready_at = time.monotonic() + (script.get("load_s", 0) if slow else 0)
         self.hold = asyncio.Event()
         self.vocabulary: dict[int, str] = {}
         self.requests: list[dict[str, Any]] = []
@@ -291,6 +295,29 @@ def check_start(flags: Flags, script: Script) -> None:
             sys.exit(1)
 
 
+def flood(line_bytes: int) -> None:
+    """Fills the log as fast as somebody reads it, for ever."""
+    text = b"x" * 65536 if line_bytes == 0 else (b"x" * (line_bytes - 1) + b"\n") * 64
+    while True:
+        os.write(2, text)
+
+
+def have_grandchildren(script: Script) -> None:
+    for _ in range(script.get("grandchildren", 0)):
+        apart = bool(script.get("grandchildren_apart"))
+        subprocess.Popen([sys.executable, "-S", "-c", SLEEPS], start_new_session=apart)
+
+
+def misbehave(script: Script) -> None:
+    """What the script wants from the moment that it listens."""
+    have_grandchildren(script)
+    if script.get("flood") is not None:
+        threading.Thread(target=flood, args=(script.get("flood"),), daemon=True).start()
+    if script.get("closes_output"):
+        os.close(1)
+        os.close(2)
+
+
 async def serve(flags: Flags, argv: Sequence[str], script: Script) -> None:
     fake = Fake(flags, argv, script)
     loop = asyncio.get_running_loop()
@@ -305,6 +332,7 @@ async def serve(flags: Flags, argv: Sequence[str], script: Script) -> None:
         sys.exit(1)
     port = server.sockets[0].getsockname()[1]
     print(f"fake llama-server listening on http://{flags.host}:{port}", file=sys.stderr, flush=True)
+    misbehave(script)
     await server.serve_forever()
 
 

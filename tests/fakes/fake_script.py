@@ -4,10 +4,15 @@ The script is a JSON object, given by FAKE_LLAMA_SCRIPT (JSON, or the path of a 
 by POST /_fake/script, which replaces the whole script. All keys are optional:
 
     load_s            seconds of 503 "Loading model" after the port is open
+    load_from         ... only from this life on (needs counter_file)
     start_exit        exit with this code instead of starting
     start_exit_times  ... only in the first so many lives (needs counter_file)
     counter_file      a file in which each start adds a line: the number of the life
     check_model       exit 1 when the file given with -m does not exist or is no GGUF
+    flood             bytes of each line that it writes to its log without end; 0: one endless line
+    closes_output     true: closes stdout and stderr once it listens
+    grandchildren     so many processes that only sleep; with grandchildren_apart each in a
+                      session of its own, out of reach of a signal to the group
     sigterm           "exit" (default), "ignore", or "ignore_busy" (while a request runs)
     first_token_s     seconds before the first token of a request
     token_s           seconds per token of each choice
@@ -19,13 +24,14 @@ by POST /_fake/script, which replaces the whole script. All keys are optional:
     slot              fields added to each slot of GET /slots
     answers_by        what picks from the list: "choice" (default), "slot", "request", "seed"
     faults            a list of faults, the first that matches a request is used:
-        kind          crash | hang | hold | cut | error | status | content_type
+        kind          crash | hang | hold | cut | error | status | content_type | grow
         at_token      after so many tokens, over all choices (default 0: before any byte)
         when          only when the prompt (or body) contains this
         path          only for paths that start with this; default: the generating ones
         times         only for so many requests; lives: only in the first so many lives
         exit, signal  for crash (default signal 9);  status, message, type: for error and status
-                      hold waits for POST /_fake/release; hang waits for ever
+                      hold waits for POST /_fake/release; hang waits for ever; grow takes memory
+                      until there is none, then aborts as the engine does
 
 An answer is a text or {"content", "reasoning", "tool_calls": [{"name", "arguments", "id"}],
 "finish_reason"}; `arguments` may be an object.
