@@ -46,6 +46,8 @@ log = get_logger(__name__)
 
 KILL_MARGIN_S = 0.5
 """Of the time to stop, what is left when all that still runs is killed."""
+REFUSING_S = 0.25
+"""For so long at least new requests are refused before the port is closed."""
 CUT_S = 1.0
 """To tell clients that their answers will not end."""
 LADDER_S = 1.5 + CUT_S
@@ -220,9 +222,13 @@ async def serve(
             await swarm.operations.stop()
             # After the end of a reload: READY=1 would take it back, and systemd think it runs on.
             notify.stopping(config.swarm.stop_timeout_s)
+            began = loop.time()
             if not await swarm.gateway.activity.drain(times.drain_s):
                 log.warning("requests cut off", still_running=swarm.gateway.activity.in_flight)
                 await swarm.gateway.activity.cut(CUT_S)
+            # What was on its way when the stop began is refused, not dropped.
+            refusing_s = min(REFUSING_S, times.drain_s)
+            await asyncio.sleep(max(0.0, began + refusing_s - loop.time()))
 
 
 @dataclass(frozen=True, slots=True)

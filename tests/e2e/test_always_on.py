@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -166,3 +167,19 @@ def test_an_engine_behind_a_wrapper_ends_with_a_killed_supervisor(
     finally:
         stray.kill()
         stray.wait()
+
+
+def test_a_request_that_comes_as_an_idle_swarm_stops_is_refused_not_dropped(
+    up: Callable[..., Up],
+) -> None:
+    swarm = up("--ctx", "1024", **ONE_THREAD)
+    swarm.process.send_signal(signal.SIGTERM)
+    refused = []
+    while len(refused) < 2:  # the first may have been answered before the signal was seen
+        try:
+            ask(swarm)
+        except urllib.error.HTTPError as error:
+            refused.append(error.code)
+            error.close()
+    assert refused == [503, 503]
+    assert swarm.process.wait(PATIENCE_S) == 0
