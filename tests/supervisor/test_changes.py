@@ -344,7 +344,10 @@ async def test_a_process_that_is_no_longer_wanted_when_it_exists_is_killed(monke
     patient = dataclasses.replace(QUICK, term_grace_s=1e6)
     async with Fleet([Shape().job(0)], patient, run_token=uuid.uuid4().hex) as fleet:
         fleet.start()
-        await until(fleet, lambda: states(fleet) == [WorkerState.STOPPED])
+        try:
+            await until(fleet, lambda: states(fleet) == [WorkerState.STOPPED])
+        finally:
+            fleet.hurry()
 
 
 async def test_what_cannot_be_started_for_now_is_tried_again_soon() -> None:
