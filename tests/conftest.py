@@ -8,10 +8,12 @@ import pytest
 
 from local_swarm.telemetry import logs
 
-# A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests that send
-# SIGINT to one would wait in vain.
+# A shell starts background jobs with Ctrl-C ignored, nohup with SIGHUP, and children inherit that:
+# tests that send them would wait in vain.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
