@@ -115,8 +115,10 @@ async def test_a_request_for_five_voters_is_answered_by_the_two_that_come_back()
         _, models = await swarm.get("/v1/models")
         _, status = await swarm.get("/v1/swarm/status")
     assert [code for code, _ in answers] == [200] * 3
-    first_asked_again = [4, 5, 2]  # in two rounds: it was admitted with a quorum of three
-    assert [body["swarm"]["answered"] for _, body in answers] == first_asked_again
+    first, exact, usual = (body["swarm"]["answered"] for _, body in answers)
+    assert first == 4  # in two rounds: it was admitted with a quorum of three
+    assert exact == 5
+    assert usual in (2, 4)  # it came after the worker had died, or before
     assert {model["context_length"] for model in models["data"]} == {512}
     assert {model["meta"]["n_ctx"] for model in models["data"]} == {512}
     assert status["voters"] == 2

@@ -490,13 +490,13 @@ def test_files_that_cannot_be_read_or_were_set_aside_are_noted(tmp_path):
 def test_prompts_that_a_killed_swarm_left_are_told_and_those_of_a_living_one_not(tmp_path):
     context = context_of(tmp_path)
     with slot_directory(context.paths, keep=True) as living:
-        assert levels(leftovers.check(context)) == [OK]
+        assert list(leftovers.prompts(context)) == []
         left = living.with_name("left")
         left.mkdir()
         left.with_name("left.lock").touch()
-        assert levels(leftovers.check(context)) == [OK]
+        assert list(leftovers.prompts(context)) == []
         (left / "prompt").touch()
-        (found,) = leftovers.check(context)
+        (found,) = leftovers.prompts(context)
         assert (found.level, str(left) in found.what) == (WARNING, True)
         assert living.is_dir()
         assert left.is_dir(), "the doctor removes nothing"

@@ -19,7 +19,7 @@ CURE = "The next `lswarm up` ends and removes them, where it keeps its files in 
 
 
 def check(context: Context) -> Iterator[Finding]:
-    wrong = [*_processes(), *_run_files(context), *_prompts(context), *_damaged(context)]
+    wrong = [*_processes(), *_run_files(context), *prompts(context), *_damaged(context)]
     yield from wrong or [ok("Nothing is left of swarms that ended.")]
 
 
@@ -51,7 +51,8 @@ def _run_files(context: Context) -> Iterator[Finding]:
             yield note(f"A swarm ended and left its run file {path}.", CURE)
 
 
-def _prompts(context: Context) -> Iterator[Finding]:
+def prompts(context: Context) -> Iterator[Finding]:
+    """Of killed swarms that kept their files where this one does."""
     for directory in left_behind(directory_of(context.paths)):
         if any(directory.iterdir()):
             yield warning(f"A swarm was killed and left prompts of its slots in {directory}.", CURE)
