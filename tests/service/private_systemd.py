@@ -33,7 +33,7 @@ cd "$SCRATCH/root"
 mount -t proc proc proc
 mount -t sysfs -o ro sysfs sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup
-for folder in run dev $EMPTY; do mount -t tmpfs tmpfs $folder; done
+for folder in run tmp dev; do mount -t tmpfs tmpfs $folder; done
 for node in null zero full random urandom tty; do
   touch dev/$node; mount --bind /dev/$node dev/$node
 done
@@ -128,9 +128,8 @@ class Machine:
 
 
 @contextmanager
-def machine(scratch: Path, *programs: Path) -> Iterator[Machine]:
-    """A systemd that has booted, ended with all that it runs when the context closes. Its /tmp is
-    empty, unless one of the `programs` lies there."""
+def machine(scratch: Path) -> Iterator[Machine]:
+    """A systemd that has booted, ended with all that it runs when the context closes."""
     cgroups = _cgroups()
     assert cgroups is not None
     cgroup = cgroups / f"private-systemd-{os.getpid()}"
@@ -145,7 +144,6 @@ def machine(scratch: Path, *programs: Path) -> Iterator[Machine]:
                 "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
                 "BOOT": BOOT,
                 "CGROUP": str(cgroup),
-                "EMPTY": "" if any(p.is_relative_to("/tmp") for p in programs) else "tmp",
                 "SCRATCH": str(scratch / "disk"),
                 "SYSTEMD": SYSTEMD,
             },
