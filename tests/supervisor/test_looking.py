@@ -104,7 +104,8 @@ async def test_a_worker_more_than_is_needed_rests_until_requests_wait(monkeypatc
     monkeypatch.setattr("local_swarm.supervisor.load.SPARE_AFTER_S", 0.05)
     monkeypatch.setattr("local_swarm.supervisor.load.START_AFTER_S", 0.0)
     settings = LoadSettings(min_workers=1)
-    async with watched(Idling(settings, every_s=0.01), Shape(workers=2)) as fleet:
+    watch = Idling(settings, every_s=0.01)
+    async with watched(watch, Shape(workers=2), ready=False) as fleet:  # it may rest at once
         await until(fleet, lambda: fleet.states()["w1"] is WorkerState.STOPPED or _drain(fleet))
         assert fleet.keepers["w1"].rest is Rest.SPARE
         assert [e.id for e in fleet.expected()] == ["w0"]
